@@ -3,11 +3,14 @@ package sqlite_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"kakehashi/store"
 	"kakehashi/store/sqlite"
@@ -22,7 +25,8 @@ CREATE TABLE bench_log (participant TEXT NOT NULL, id TEXT NOT NULL, body BYTEA 
 const benchRows = 5000
 
 func openBench(b *testing.B) *sqlite.DB {
-	db, err := sqlite.Open(b.Context(), sqlite.Config{Path: filepath.Join(b.TempDir(), "bench.db"), Schemas: []store.Schema{benchSchema}})
+	db, err := sqlite.Open(b.Context(), sqlite.Config{Path: filepath.Join(b.TempDir(), "bench.db"), Schemas: []store.Schema{benchSchema},
+		Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -48,6 +52,7 @@ func BenchmarkUpdate(b *testing.B) {
 		b.Run(fmt.Sprintf("writers=%d", writers), func(b *testing.B) {
 			db := openBench(b)
 			body, leaf := make([]byte, 1024), make([]byte, 300)
+			took := make([]time.Duration, b.N)
 			var next atomic.Int64
 			var group sync.WaitGroup
 			b.ReportAllocs()
@@ -59,6 +64,7 @@ func BenchmarkUpdate(b *testing.B) {
 						if n > int64(b.N) {
 							return
 						}
+						began := time.Now()
 						id := fmt.Sprintf("leaf-%d", n)
 						err := db.Update(context.Background(), func(tx store.Tx) error {
 							if err := tx.Exec("UPDATE bench_rows SET state = $3, next = $4, body = $5 WHERE participant = $1 AND id = $2",
@@ -71,11 +77,16 @@ func BenchmarkUpdate(b *testing.B) {
 							b.Error(err)
 							return
 						}
+						took[n-1] = time.Since(began)
 					}
 				})
 			}
 			group.Wait()
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "units/s")
+			slices.Sort(took)
+			for name, at := range map[string]int{"p50-ms": b.N / 2, "p99-ms": b.N * 99 / 100, "max-ms": b.N - 1} {
+				b.ReportMetric(float64(took[at])/float64(time.Millisecond), name)
+			}
 		})
 	}
 }

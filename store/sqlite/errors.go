@@ -44,3 +44,9 @@ func translate(err error) error {
 	}
 	return err
 }
+
+// refused tells that a commit failed for what the units want, not for the disk.
+func refused(err error) bool {
+	var e *engineError
+	return errors.As(err, &e) && e.code&0xff == lib.SQLITE_CONSTRAINT
+}

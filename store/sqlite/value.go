@@ -15,8 +15,8 @@ import (
 // bind gives s its arguments. Text and bytes are copied once, into memory that
 // s keeps, and the engine reads them there.
 func (s *stmt) bind(args []any) error {
-	if len(args) != s.params {
-		return fmt.Errorf("store: %d arguments for %d placeholders", len(args), s.params)
+	if len(args) != s.args {
+		return fmt.Errorf("store: %d arguments for $1 to $%d", len(args), s.args)
 	}
 	need, copied := 1, false
 	for i, a := range args {
@@ -59,10 +59,10 @@ func (s *stmt) bind(args []any) error {
 		s.size = room
 	}
 	at := s.arena
-	for i, a := range args {
+	for i, from := range s.params {
 		var rc int32
 		n := int32(i + 1)
-		switch v := a.(type) {
+		switch v := args[from].(type) {
 		case string:
 			copy(memory(at, len(v)), v)
 			rc = lib.Xsqlite3_bind_text(s.c.tls, s.p, n, at, int32(len(v)), 0)

@@ -80,7 +80,9 @@ type batch struct {
 	db    *DB
 	open  bool       // BEGIN was done
 	work  []*request // taken from the queue, not begun
+	now   *request   // the one that runs
 	kept  []*request // ran well; they succeed if the commit does
+	again []*request // to be run a second time, each alone
 	slots int        // units begun since BEGIN
 }
 
@@ -88,7 +90,6 @@ type batch struct {
 // waits any more.
 func (db *DB) write() {
 	b := &batch{db: db}
-	var current *request
 	clean := false
 	defer func() {
 		if clean {
@@ -97,7 +98,10 @@ func (db *DB) write() {
 		}
 		// A unit ended this goroutine (runtime.Goexit, as t.FailNow does).
 		b.abort(errExit)
-		current.answer <- errExit
+		b.now.answer <- errExit
+		for _, r := range b.again {
+			r.answer <- errExit
+		}
 		db.mu.Lock()
 		db.queue = append(b.work, db.queue...)
 		db.mu.Unlock()
@@ -124,7 +128,6 @@ func (db *DB) write() {
 				if !r.state.CompareAndSwap(waiting, begun) {
 					continue
 				}
-				current = r
 				b.run(r)
 				if b.slots >= batchLimit {
 					b.commit()
@@ -145,6 +148,7 @@ func (db *DB) write() {
 
 // run runs one unit inside the batch, and answers it if it failed.
 func (b *batch) run(r *request) {
+	b.now = r
 	began := b.db.now()
 	t, err := b.unit(r)
 	if took := b.db.now().Sub(began); took > slowUnit {
@@ -241,6 +245,10 @@ func (b *batch) commit() {
 		return
 	}
 	if err := b.db.conn.end.run(); err != nil {
+		if len(b.kept) > 1 && refused(err) {
+			b.alone()
+			return
+		}
 		b.db.log.Error("commit failed", "units", len(b.kept), "err", err)
 		b.abort(translate(err))
 		return
@@ -254,6 +262,20 @@ func (b *batch) commit() {
 		r.answer <- nil
 	}
 	b.kept = b.kept[:0]
+}
+
+// alone runs the units of a batch again, each in a transaction of its own: one
+// of them breaks a constraint that is checked at the commit, and only that one
+// is to fail.
+func (b *batch) alone() {
+	b.again, b.kept = b.kept, nil
+	b.abort(nil)
+	for len(b.again) > 0 {
+		r := b.again[0]
+		b.again = b.again[1:]
+		b.run(r)
+		b.commit()
+	}
 }
 
 // abort undoes what is open and answers err to every unit that ran well. When
