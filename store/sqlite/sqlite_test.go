@@ -1,0 +1,12 @@
+package sqlite_test
+
+import (
+	"testing"
+
+	"kakehashi/store/storetest"
+)
+
+func TestTheEngineKeepsThePromisesOfTheStore(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, storetest.Open)
+}
