@@ -1,0 +1,193 @@
+package client
+
+import "time"
+
+// Node is who answers: the participant that the token names.
+type Node struct {
+	Participant string `json:"participant" doc:"Local name of the participant"`
+	DID         string `json:"did"`
+	Title       string `json:"title,omitempty"`
+	Base        string `json:"base" doc:"DSP base URL"`
+	DataURL     string `json:"data_url" doc:"Base of the data plane"`
+	Version     string `json:"version"`
+	Checkpoint  string `json:"checkpoint,omitempty" doc:"Newest signed checkpoint of the evidence log"`
+}
+
+// Dataset is one offered dataset, ours or a partner's.
+type Dataset struct {
+	ID          string   `json:"id"`
+	Title       string   `json:"title,omitempty"`
+	Description string   `json:"description,omitempty"`
+	Service     string   `json:"service,omitempty"`
+	Version     int64    `json:"version,omitempty"`
+	Formats     []string `json:"formats,omitempty"`
+	Offers      []Offer  `json:"offers,omitempty"`
+}
+
+// Offer is the terms of a dataset.
+type Offer struct {
+	ID     string   `json:"id"`
+	Policy any      `json:"policy" doc:"ODRL rules"`
+	Terms  []string `json:"terms,omitempty" doc:"The rules as sentences, in the language asked for"`
+}
+
+// Datasets is a page of datasets.
+type Datasets struct {
+	Items []Dataset `json:"items"`
+	Next  string    `json:"next,omitempty" doc:"Cursor of the next page"`
+	Total int       `json:"total,omitempty"`
+}
+
+// PartnerCatalog is what a partner shows us.
+type PartnerCatalog struct {
+	Partner  string    `json:"partner" doc:"The partner's DID"`
+	Base     string    `json:"base"`
+	Datasets []Dataset `json:"datasets"`
+}
+
+// Partner is a counterpart that this node has spoken with.
+type Partner struct {
+	DID   string    `json:"did"`
+	Base  string    `json:"base"`
+	Title string    `json:"title,omitempty"`
+	Seen  time.Time `json:"seen,omitzero"`
+}
+
+// Partners is the list of counterparts.
+type Partners struct {
+	Items []Partner `json:"items"`
+}
+
+// StartNegotiation asks a partner for an agreement about a dataset.
+type StartNegotiation struct {
+	Partner string `json:"partner" doc:"DID, DSP address or known name of the provider" minLength:"1" maxLength:"2048"`
+	Dataset string `json:"dataset" minLength:"1" maxLength:"2048"`
+	Offer   string `json:"offer,omitempty" doc:"Offer id; the dataset's first offer when empty" maxLength:"2048"`
+}
+
+// Negotiation is one contract negotiation.
+type Negotiation struct {
+	ID           string    `json:"id"`
+	Role         string    `json:"role" enum:"provider,consumer"`
+	Counterparty string    `json:"counterparty"`
+	PeerID       string    `json:"peer_id,omitempty"`
+	State        string    `json:"state" doc:"As DSP names it; empty until the partner has answered"`
+	Dataset      string    `json:"dataset"`
+	Offer        string    `json:"offer"`
+	Agreement    string    `json:"agreement,omitempty"`
+	Reason       string    `json:"reason,omitempty" doc:"Why it was terminated"`
+	Created      time.Time `json:"created"`
+	Updated      time.Time `json:"updated"`
+}
+
+// Negotiations is a page, newest first.
+type Negotiations struct {
+	Items []Negotiation `json:"items"`
+	Next  string        `json:"next,omitempty"`
+}
+
+// Agreement is what two parties are bound to.
+type Agreement struct {
+	ID           string    `json:"id"`
+	Role         string    `json:"role" enum:"provider,consumer"`
+	Counterparty string    `json:"counterparty"`
+	Dataset      string    `json:"dataset"`
+	Offer        string    `json:"offer"`
+	Negotiation  string    `json:"negotiation"`
+	Policy       any       `json:"policy"`
+	Terms        []string  `json:"terms,omitempty"`
+	Signed       time.Time `json:"signed"`
+	Ended        time.Time `json:"ended,omitzero"`
+	Reason       string    `json:"reason,omitempty"`
+}
+
+// Agreements is a page, newest first.
+type Agreements struct {
+	Items []Agreement `json:"items"`
+	Next  string      `json:"next,omitempty"`
+}
+
+// StartTransfer asks the provider of an agreement for the data.
+type StartTransfer struct {
+	Agreement string `json:"agreement" minLength:"1" maxLength:"2048"`
+	Format    string `json:"format,omitempty" doc:"Distribution format; HttpData-PULL when empty" maxLength:"128"`
+}
+
+// Transfer is one transfer process.
+type Transfer struct {
+	ID           string    `json:"id"`
+	Role         string    `json:"role" enum:"provider,consumer"`
+	Counterparty string    `json:"counterparty"`
+	PeerID       string    `json:"peer_id,omitempty"`
+	State        string    `json:"state"`
+	Agreement    string    `json:"agreement"`
+	Dataset      string    `json:"dataset,omitempty"`
+	Format       string    `json:"format"`
+	Reason       string    `json:"reason,omitempty"`
+	Created      time.Time `json:"created"`
+	Updated      time.Time `json:"updated"`
+}
+
+// Transfers is a page, newest first.
+type Transfers struct {
+	Items []Transfer `json:"items"`
+	Next  string     `json:"next,omitempty"`
+}
+
+// Access is where the data is and what opens it. It is a secret.
+type Access struct {
+	Endpoint      string `json:"endpoint"`
+	Authorization string `json:"authorization" doc:"Value of the Authorization header"`
+}
+
+// Completion says what arrived.
+type Completion struct {
+	Bytes  int64  `json:"bytes" minimum:"0"`
+	Digest string `json:"digest,omitempty" doc:"sha256:<hex> of the whole" pattern:"^sha256:[0-9a-f]{64}$"`
+}
+
+// Reason explains an end or a suspension to the counterpart.
+type Reason struct {
+	Reason string `json:"reason" minLength:"1" maxLength:"1000"`
+}
+
+// Entry is one leaf of the evidence log in a timeline.
+type Entry struct {
+	ID           string            `json:"id"`
+	Type         string            `json:"type"`
+	Time         time.Time         `json:"time"`
+	Position     int64             `json:"position" doc:"Place in the log; -1 for at most 100 ms after the event"`
+	Direction    string            `json:"direction,omitempty"`
+	Counterparty string            `json:"counterparty,omitempty"`
+	Hashes       map[string]string `json:"hashes,omitempty"`
+	Facts        map[string]string `json:"facts,omitempty"`
+}
+
+// History is the timeline of one process.
+type History struct {
+	Items []Entry `json:"items"`
+}
+
+// Link opens the portal once.
+type Link struct {
+	URL     string    `json:"url"`
+	Expires time.Time `json:"expires"`
+}
+
+// Event is one change of a process, as the event stream carries it.
+type Event struct {
+	Kind    string    `json:"kind" enum:"negotiation,transfer"`
+	ID      string    `json:"id"`
+	State   string    `json:"state"`
+	Version int64     `json:"version"`
+	At      time.Time `json:"at"`
+}
+
+// PublishFile offers a file of the node's machine.
+type PublishFile struct {
+	Path        string `json:"path" doc:"Absolute path below one of the node's files_roots" minLength:"1"`
+	Title       string `json:"title" minLength:"1" maxLength:"500"`
+	Description string `json:"description,omitempty" maxLength:"10000"`
+	ID          string `json:"id,omitempty" doc:"Dataset id, any IRI; made when empty" maxLength:"2048"`
+	Policy      any    `json:"policy" doc:"ODRL rules of the offer"`
+}
