@@ -2,6 +2,7 @@ package bundle
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -225,6 +226,9 @@ func (c *check) events() {
 			proofs++
 		}
 	}
+	slices.SortFunc(names, func(a, b entry) int { // by position: names of 8 digits and of 9 mix otherwise
+		return cmp.Or(cmp.Compare(len(a.name), len(b.name)), cmp.Compare(a.name, b.name))
+	})
 	leaves := make([]Leaf, len(names))
 	faults := make([]*Finding, len(names))
 	pos := make([]int64, len(names))

@@ -1,0 +1,207 @@
+package evidence
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"kakehashi/participant"
+	"kakehashi/store"
+)
+
+//go:embed schema/*.sql
+var files embed.FS
+
+// Schema is what the room keeps.
+var Schema = store.Schema{Owner: "evidence", Files: sub(files)}
+
+func sub(f embed.FS) fs.FS {
+	s, err := fs.Sub(f, "schema")
+	if err != nil {
+		return f
+	}
+	return s
+}
+
+const (
+	insertLeaf = `INSERT INTO evidence_leaves (participant, process, version, id, at, type, agreement, data)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`
+	insertBody = `INSERT INTO evidence_bodies (participant, digest, class, keep_until, sealed) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (participant, digest) DO NOTHING`
+	selectBody      = `SELECT class, sealed FROM evidence_bodies WHERE participant = $1 AND digest = $2`
+	selectHistory   = `SELECT data, position FROM evidence_leaves WHERE participant = $1 AND process = $2 ORDER BY version, id`
+	selectAgreement = `SELECT data, position FROM evidence_leaves WHERE participant = $1 AND agreement = $2 AND position IS NOT NULL`
+	selectWaiting   = `SELECT process, version, id, data FROM evidence_leaves WHERE participant = $1 AND position IS NULL ORDER BY id LIMIT $2`
+	selectLast      = `SELECT position FROM evidence_leaves WHERE participant = $1 AND position IS NOT NULL ORDER BY position DESC LIMIT 1`
+	selectHead      = `SELECT size, root, checkpoint FROM evidence_logs WHERE participant = $1`
+	selectTile      = `SELECT data FROM evidence_tiles WHERE participant = $1 AND level = $2 AND n = $3`
+	insertHead      = `INSERT INTO evidence_logs (participant, size, root, checkpoint) VALUES ($1, $2, $3, $4)
+ON CONFLICT (participant) DO NOTHING RETURNING size`
+	swapHead = `UPDATE evidence_logs SET size = $1, root = $2, checkpoint = $3
+WHERE participant = $4 AND size = $5 AND root = $6 RETURNING size`
+	putTile = `INSERT INTO evidence_tiles (participant, level, n, data) VALUES ($1, $2, $3, $4)
+ON CONFLICT (participant, level, n) DO UPDATE SET data = excluded.data`
+)
+
+// numberBatches are the sizes of the statements that give positions: few, so
+// that an engine keeps them prepared.
+var numberBatches = []struct {
+	n   int
+	sql string
+}{{50, numberSQL(50)}, {5, numberSQL(5)}, {1, numberSQL(1)}}
+
+func numberSQL(n int) string {
+	var b strings.Builder
+	b.WriteString("WITH given (process, version, id, position) AS (VALUES ")
+	for i := range n {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		k := 1 + 4*i
+		fmt.Fprintf(&b, "(CAST($%d AS TEXT), CAST($%d AS BIGINT), CAST($%d AS TEXT), CAST($%d AS BIGINT))", k, k+1, k+2, k+3)
+	}
+	fmt.Fprintf(&b, `) UPDATE evidence_leaves SET position = given.position FROM given
+WHERE evidence_leaves.participant = $%d AND evidence_leaves.process = given.process AND evidence_leaves.version = given.version
+AND evidence_leaves.id = given.id`, 4*n+1)
+	return b.String()
+}
+
+// waiting is a leaf that has no position yet.
+type waiting struct {
+	process string
+	version int64
+	id      string
+	hash    tlog.Hash
+}
+
+func readWaiting(tx store.Tx, p participant.ID, limit int) ([]waiting, error) {
+	rows, err := tx.Query(selectWaiting, string(p), int64(limit))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var out []waiting
+	var data []byte
+	for rows.Next() {
+		var w waiting
+		if err := rows.Scan(&w.process, &w.version, &w.id, &data); err != nil {
+			return nil, err
+		}
+		w.hash = tlog.RecordHash(data)
+		out = append(out, w)
+	}
+	return out, rows.Err()
+}
+
+// writeHead moves the log from one size to the next; store.ErrNotFound: another
+// sequencer moved it first.
+func writeHead(tx store.Tx, p participant.ID, old, next tree, note []byte) error {
+	var size int64
+	if old.size == 0 {
+		return tx.QueryRow(insertHead, string(p), next.size, next.root[:], note).Scan(&size)
+	}
+	return tx.QueryRow(swapHead, next.size, next.root[:], note, string(p), old.size, old.root[:]).Scan(&size)
+}
+
+func writePositions(tx store.Tx, p participant.ID, first int64, ws []waiting) error {
+	for _, st := range numberBatches {
+		for len(ws) >= st.n {
+			args := make([]any, 0, 4*st.n+1)
+			for _, w := range ws[:st.n] {
+				args = append(args, w.process, w.version, w.id, first)
+				first++
+			}
+			if err := tx.Exec(st.sql, append(args, string(p))...); err != nil {
+				return err
+			}
+			ws = ws[st.n:]
+		}
+	}
+	return nil
+}
+
+func writeTiles(tx store.Tx, p participant.ID, tiles []tile) error {
+	for _, t := range tiles {
+		if err := tx.Exec(putTile, string(p), int64(t.level), t.n, t.data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var errNoTile = errors.New("the tile is missing")
+
+func readTile(tx store.Tx, p participant.ID, level int, n int64) ([]byte, error) {
+	var data []byte
+	err := tx.QueryRow(selectTile, string(p), int64(level), n).Scan(&data)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, fmt.Errorf("tile %d/%d: %w", level, n, errNoTile)
+	}
+	return data, err
+}
+
+// head is a row of evidence_logs; size 0: the log has none yet.
+type head struct {
+	size int64
+	root []byte
+	note []byte
+}
+
+func readHead(tx store.Tx, p participant.ID) (head, error) {
+	var h head
+	err := tx.QueryRow(selectHead, string(p)).Scan(&h.size, &h.root, &h.note)
+	if errors.Is(err, store.ErrNotFound) {
+		return head{}, nil
+	}
+	return h, err
+}
+
+// readLast is the highest position given; -1: none.
+func readLast(tx store.Tx, p participant.ID) (int64, error) {
+	var n int64
+	err := tx.QueryRow(selectLast, string(p)).Scan(&n)
+	if errors.Is(err, store.ErrNotFound) {
+		return -1, nil
+	}
+	return n, err
+}
+
+// record is a leaf as stored.
+type record struct {
+	data     []byte
+	position int64 // -1: not numbered
+}
+
+func readRecords(tx store.Tx, query string, args ...any) ([]record, error) {
+	rows, err := tx.Query(query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var out []record
+	for rows.Next() {
+		var r record
+		var pos *int64
+		if err := rows.Scan(&r.data, &pos); err != nil {
+			return nil, err
+		}
+		r.position = -1
+		if pos != nil {
+			r.position = *pos
+		}
+		out = append(out, r)
+	}
+	return out, rows.Err()
+}
+
+func (l *Log) view(ctx context.Context, what string, fn func(store.Tx) error) error {
+	if err := l.c.DB.View(ctx, fn); err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
+}
