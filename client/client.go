@@ -67,6 +67,8 @@ func (p Problem) rebuilt() error {
 	return &fault.Error{Kind: base, Place: place}
 }
 
+func decodeProblem(b []byte, p *Problem) error { return strictjson.DecodeOpen(b, p) }
+
 func (c *Client) http() *http.Client {
 	if c.HTTP != nil {
 		return c.HTTP
@@ -108,7 +110,7 @@ func (c *Client) request(ctx context.Context, method, path string, body any) (*h
 	defer resp.Body.Close()
 	b, err := strictjson.Read(resp.Body, maxAnswer)
 	var p Problem
-	if err != nil || strictjson.DecodeOpen(b, &p) != nil || p.Detail == "" && p.Title == "" {
+	if err != nil || decodeProblem(b, &p) != nil || p.Detail == "" && p.Title == "" {
 		p = Problem{Status: resp.StatusCode, Title: resp.Status}
 	}
 	return nil, p.rebuilt()

@@ -11,4 +11,22 @@ var (
 	CrossSite = Define("cross-site", 403,
 		Words{"the request came from another site", "別のサイトから送られた要求です"},
 		Words{"open the portal itself and do it there", "ポータルを直接開いて操作してください"})
+	DatasetNotShown = Define("dataset-not-shown", 404,
+		Words{"{partner} shows us no dataset {dataset}, or several of that title", "{partner} のカタログに {dataset} がないか、同じ題名のものが複数あります"},
+		Words{"list what it shows with: kakehashi catalog {partner}", "kakehashi catalog {partner} で一覧を確認してください"})
+	Terminated = Define("terminated", 409,
+		Words{"{what} was terminated: {reason}", "{what} は打ち切られました: {reason}"},
+		Words{"do what the reason names and start again", "理由に従って対処し、もう一度開始してください"})
+	CannotWrite = Define("cannot-write", 507,
+		Words{"cannot write {file}: {reason}", "{file} に書き込めません: {reason}"},
+		Words{"free space, or choose another file with --out; what has arrived is kept beside it", "空き容量を確保するか、--out で別のファイルを指定してください。受信済みの部分は残っています"})
+	DownloadBroken = Define("download-broken", 502,
+		Words{"the download from {address} broke off after {bytes} bytes", "{address} からのダウンロードが {bytes} バイトで中断しました"},
+		Words{"run the same command again: it goes on where it was", "同じコマンドをもう一度実行すると、続きから再開します"})
+	DownloadRefused = Define("download-refused", 502,
+		Words{"the provider answered {status}: {reason}", "提供者が {status} を返しました: {reason}"},
+		Words{"do what the reason names, or start a new transfer", "示された理由に従って対処するか、転送をやり直してください"})
+	DigestMismatch = Define("digest-mismatch", 502,
+		Words{"what arrived has the digest {got}, announced was {want}", "受信内容のダイジェスト {got} が、通知された {want} と一致しません"},
+		Words{"it was thrown away; run the same command again", "受信内容は破棄しました。同じコマンドをもう一度実行してください"})
 )
