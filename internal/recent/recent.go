@@ -1,0 +1,55 @@
+// Package recent is a bounded memory of what was read or written last. What it
+// forgets is read again, so it is only for values that something else keeps and
+// that are checked when they are used (a version, a digest).
+package recent
+
+import "sync"
+
+// Of remembers at most its limit of values. The zero value is not usable.
+type Of[K comparable, V any] struct {
+	mu    sync.Mutex
+	limit int
+	// Two generations: what is used lives on, a full new one retires the old.
+	fresh, stale map[K]V
+}
+
+// New remembers at least limit and at most twice as many values.
+func New[K comparable, V any](limit int) *Of[K, V] {
+	return &Of[K, V]{limit: max(limit, 1), fresh: map[K]V{}}
+}
+
+// Get gives what was put last under k, unless it was forgotten.
+func (o *Of[K, V]) Get(k K) (V, bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if v, ok := o.fresh[k]; ok {
+		return v, true
+	}
+	v, ok := o.stale[k]
+	if ok {
+		o.put(k, v)
+	}
+	return v, ok
+}
+
+// Put remembers v under k.
+func (o *Of[K, V]) Put(k K, v V) {
+	o.mu.Lock()
+	o.put(k, v)
+	o.mu.Unlock()
+}
+
+func (o *Of[K, V]) put(k K, v V) {
+	if len(o.fresh) >= o.limit {
+		o.fresh, o.stale = map[K]V{}, o.fresh
+	}
+	o.fresh[k] = v
+}
+
+// Forget drops k.
+func (o *Of[K, V]) Forget(k K) {
+	o.mu.Lock()
+	delete(o.fresh, k)
+	delete(o.stale, k)
+	o.mu.Unlock()
+}
