@@ -12,8 +12,8 @@ import (
 )
 
 // A connection drives the engine's C interface, which modernc.org/sqlite/lib
-// exports, directly: a short statement costs a quarter of what it does through
-// database/sql, and a third of the driver alone (BenchmarkDriver).
+// exports, directly: a short statement costs less than half of what it does through
+// database/sql, and two thirds of the driver alone (BenchmarkDriver).
 
 const (
 	keptStatements = 512      // on each connection

@@ -11,8 +11,8 @@ import (
 
 var errLocked = errors.New("locked by another")
 
-// claim takes the lock beside path for this program, until the file that it
-// returns is closed or the program ends, however it ends. It also makes the
+// claim takes the lock beside path for this program, until it is given to
+// unlock or the program ends, however it ends. It also makes the
 // database's file, so that only its owner can read it: the engine gives its
 // other files the same mode.
 func claim(path string) (*os.File, error) {
@@ -29,7 +29,7 @@ func claim(path string) (*os.File, error) {
 	}
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		lock.Close()
+		unlock(lock)
 		return nil, fault.Unavailable.At(path).Because(err)
 	}
 	f.Close()

@@ -23,3 +23,5 @@ func lockFile(path string) (*os.File, error) {
 	}
 	return os.NewFile(uintptr(h), path), nil
 }
+
+func unlock(f *os.File) error { return f.Close() }

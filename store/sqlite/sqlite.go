@@ -106,10 +106,10 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 		}
 	}
 	if err != nil {
-		lock.Close()
+		unlock(lock)
 		return nil, fmt.Errorf("open store %s: %w", path, translate(err))
 	}
-	go db.write()
+	go db.write(&batch{db: db})
 	return db, nil
 }
 
@@ -140,7 +140,7 @@ func (db *DB) Close() error {
 	if db.conn != nil { // last, so that it moves the log into the file
 		db.conn.close()
 	}
-	return db.lock.Close()
+	return unlock(db.lock)
 }
 
 func (db *DB) isClosed() bool {

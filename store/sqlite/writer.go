@@ -83,13 +83,13 @@ type batch struct {
 	now   *request   // the one that runs
 	kept  []*request // ran well; they succeed if the commit does
 	again []*request // to be run a second time, each alone
+	saved []*request // durable, to be told
 	slots int        // units begun since BEGIN
 }
 
 // write is the writer goroutine. It ends when the store is closed and nothing
 // waits any more.
-func (db *DB) write() {
-	b := &batch{db: db}
+func (db *DB) write(b *batch) {
 	clean := false
 	defer func() {
 		if clean {
@@ -97,16 +97,19 @@ func (db *DB) write() {
 			return
 		}
 		// A unit ended this goroutine (runtime.Goexit, as t.FailNow does).
-		b.abort(errExit)
-		b.now.answer <- errExit
-		for _, r := range b.again {
-			r.answer <- errExit
+		if b.now != nil {
+			b.now.answer <- errExit
 		}
+		b.tell()
+		b.again, b.kept = append(b.kept, b.again...), nil
+		b.abort(nil)
 		db.mu.Lock()
 		db.queue = append(b.work, db.queue...)
 		db.mu.Unlock()
-		go db.write()
+		b.work, b.now = nil, nil
+		go db.write(b)
 	}()
+	b.alone()
 	var spare []*request
 	for {
 		db.mu.Lock()
@@ -151,6 +154,7 @@ func (b *batch) run(r *request) {
 	b.now = r
 	began := b.db.now()
 	t, err := b.unit(r)
+	b.now = nil
 	if took := b.db.now().Sub(began); took > slowUnit {
 		b.db.log.Warn("slow unit of work", "caller", where(r.caller), "took", took)
 	}
@@ -246,6 +250,8 @@ func (b *batch) commit() {
 	}
 	if err := b.db.conn.end.run(); err != nil {
 		if len(b.kept) > 1 && refused(err) {
+			b.again, b.kept = append(b.kept, b.again...), nil
+			b.abort(nil)
 			b.alone()
 			return
 		}
@@ -254,22 +260,31 @@ func (b *batch) commit() {
 		return
 	}
 	b.open = false
-	for i, r := range b.kept {
-		for _, f := range r.after {
-			b.notify(f, r.caller)
-		}
-		b.kept[i] = nil
-		r.answer <- nil
-	}
-	b.kept = b.kept[:0]
+	b.saved, b.kept = b.kept, b.saved[:0]
+	b.tell()
 }
 
-// alone runs the units of a batch again, each in a transaction of its own: one
-// of them breaks a constraint that is checked at the commit, and only that one
-// is to fail.
+// tell runs what follows the commit and answers, in the order of the units.
+func (b *batch) tell() {
+	for i, r := range b.saved {
+		if r == nil {
+			continue
+		}
+		for len(r.after) > 0 {
+			f := r.after[0]
+			r.after = r.after[1:]
+			b.notify(f, r.caller)
+		}
+		b.saved[i] = nil
+		r.answer <- nil
+	}
+	b.saved = b.saved[:0]
+}
+
+// alone runs the units of an undone batch again, each in a transaction of its
+// own: one of them breaks a constraint that is checked at the commit, or ended
+// the goroutine, and only that one is to fail.
 func (b *batch) alone() {
-	b.again, b.kept = b.kept, nil
-	b.abort(nil)
 	for len(b.again) > 0 {
 		r := b.again[0]
 		b.again = b.again[1:]
