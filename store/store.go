@@ -35,6 +35,16 @@ type DB interface {
 }
 
 // Tx is valid inside fn only: never kept, never put in a context.
+//
+// Placeholders are $1, $2 and so on, and a query is one statement. Arguments
+// are strings, integers, bool, float64, []byte, nil, named types of these,
+// pointers to these (nil is NULL) and driver.Valuer; a time is passed as
+// UnixMicro. What is scanned into is a pointer to one of these, a pointer to a
+// pointer for what may be NULL, *any, or a sql.Scanner; bytes are copied. Use
+// few query texts: each is prepared once and kept.
+//
+// After a statement failed (ErrNotFound is no failure) the unit cannot succeed,
+// even when fn returns nil.
 type Tx interface {
 	// Exec may travel with the next read or the commit, and so may its error.
 	Exec(query string, args ...any) error
