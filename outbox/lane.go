@@ -1,0 +1,311 @@
+package outbox
+
+import (
+	"container/heap"
+	"context"
+	"time"
+)
+
+// item is a job in memory. Queue.mu guards it.
+type item struct {
+	job    Job
+	lane   *lane
+	at     time.Time // earliest start, with the monotonic clock
+	held   bool      // waits for Wake; at is when it stops waiting
+	parked bool
+	gone   bool // dropped or settled; the worker must not touch the row
+	waited time.Duration
+	cancel context.CancelCauseFunc // of the running attempt
+}
+
+// runs says that a worker has it.
+func (it *item) runs() bool { return it.lane.busy && it.lane.items[0] == it }
+
+// lane is the queue of one process. It exists while it has jobs.
+type lane struct {
+	name  string
+	items []*item
+	busy  bool // a worker runs its first job
+	ready bool // waits for a slot
+	spot  int  // place in the clock, from 1; 0: not in it
+	at    time.Time
+}
+
+// place puts a durable job into its lane. held: until Wake.
+func (q *Queue) place(j Job, held bool) {
+	now := q.cfg.Now()
+	it := &item{job: j, held: held, at: until(j.Due, now)}
+	if held {
+		it.at = later(it.at, now.Add(q.cfg.Hold))
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.add(it, now)
+}
+
+// add puts it in the order of creation, which is nearly always the end, and
+// never before a running job.
+func (q *Queue) add(it *item, now time.Time) bool {
+	k := key{it.job.Participant, it.job.ID}
+	if q.jobs[k] != nil {
+		return false
+	}
+	q.jobs[k] = it
+	l := q.lanes[it.job.Lane]
+	if l == nil {
+		l = &lane{name: it.job.Lane}
+		q.lanes[l.name] = l
+	}
+	it.lane = l
+	l.items = append(l.items, it)
+	first := 0
+	if l.busy {
+		first = 1
+	}
+	for i := len(l.items) - 1; i > first && l.items[i].job.Created.Before(l.items[i-1].job.Created); i-- {
+		l.items[i], l.items[i-1] = l.items[i-1], l.items[i]
+	}
+	q.judge(l, now)
+	return true
+}
+
+// forget takes a job whose row is gone out of memory and ends its attempt.
+func (q *Queue) forget(k key) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	it := q.jobs[k]
+	if it == nil {
+		return
+	}
+	delete(q.jobs, k)
+	it.gone = true
+	if it.runs() { // the worker takes it off the lane
+		if it.cancel != nil {
+			it.cancel(ErrGone)
+		}
+		return
+	}
+	l := it.lane
+	for i := range l.items {
+		if l.items[i] == it {
+			l.items = append(l.items[:i], l.items[i+1:]...)
+			break
+		}
+	}
+	q.judge(l, q.cfg.Now())
+}
+
+// judge decides what a lane does next. Every change of a lane ends in it.
+func (q *Queue) judge(l *lane, now time.Time) {
+	q.line(l, now)
+	q.spread(now)
+}
+
+// line is judge without giving out slots.
+func (q *Queue) line(l *lane, now time.Time) {
+	if l.busy || l.ready {
+		return
+	}
+	if len(l.items) == 0 {
+		q.clock.drop(l)
+		delete(q.lanes, l.name)
+		return
+	}
+	it := l.items[0]
+	switch {
+	case it.parked:
+		q.clock.drop(l)
+	case it.at.After(now):
+		q.clock.set(l, it.at)
+		q.arm(now)
+	case q.base == nil || q.stopped: // Run starts the clock
+		q.clock.set(l, it.at)
+	default:
+		q.clock.drop(l)
+		l.ready = true
+		q.ready.push(l)
+	}
+}
+
+// spread gives free slots to lanes that wait for one.
+func (q *Queue) spread(now time.Time) {
+	for q.active < q.cfg.Parallel && !q.stopped {
+		l := q.pop(now)
+		if l == nil {
+			return
+		}
+		q.active++
+		q.workers.Add(1)
+		go q.work(l)
+	}
+}
+
+// pop takes the next lane that may run and marks it busy. Lanes of a peer that
+// has its share step aside until one of its own ends.
+func (q *Queue) pop(now time.Time) *lane {
+	for {
+		l := q.ready.pop()
+		if l == nil {
+			return nil
+		}
+		if len(l.items) == 0 || l.items[0].parked || l.items[0].at.After(now) { // its first was dropped
+			l.ready = false
+			q.line(l, now)
+			continue
+		}
+		if name := l.items[0].job.Peer; name != "" {
+			p := q.peers[name]
+			if p == nil {
+				p = &peer{}
+				q.peers[name] = p
+			}
+			if p.active >= max(1, q.cfg.Parallel/2) {
+				p.aside.push(l)
+				continue
+			}
+			p.active++
+		}
+		l.ready, l.busy = false, true
+		return l
+	}
+}
+
+// leave ends a peer's use of a slot and lets its next lane line up.
+func (q *Queue) leave(name string) {
+	p := q.peers[name]
+	if p == nil {
+		return
+	}
+	p.active--
+	if l := p.aside.pop(); l != nil {
+		q.ready.push(l)
+	} else if p.active == 0 {
+		delete(q.peers, name)
+	}
+}
+
+// peer counts what runs for one counterpart.
+type peer struct {
+	active int
+	aside  fifo
+}
+
+// fifo is a queue of lanes.
+type fifo struct {
+	list []*lane
+	head int
+}
+
+func (f *fifo) push(l *lane) { f.list = append(f.list, l) }
+
+func (f *fifo) pop() *lane {
+	if f.head == len(f.list) {
+		return nil
+	}
+	l := f.list[f.head]
+	f.list[f.head] = nil
+	if f.head++; f.head == len(f.list) {
+		f.list, f.head = f.list[:0], 0
+	} else if f.head > 1024 && f.head > len(f.list)/2 {
+		f.list = append(f.list[:0], f.list[f.head:]...)
+		f.head = 0
+	}
+	return l
+}
+
+// clock holds the lanes that wait for a time, and one timer for all of them.
+type clock struct {
+	lanes laneHeap
+	timer *time.Timer
+	next  time.Time // when the timer fires; zero: it is not set
+}
+
+func (c *clock) set(l *lane, at time.Time) {
+	l.at = at
+	if l.spot == 0 {
+		heap.Push(&c.lanes, l)
+	} else {
+		heap.Fix(&c.lanes, l.spot-1)
+	}
+}
+
+func (c *clock) drop(l *lane) {
+	if l.spot != 0 {
+		heap.Remove(&c.lanes, l.spot-1)
+	}
+}
+
+// arm sets the timer when the first lane is earlier than it. A timer that fires
+// too early only looks again.
+func (q *Queue) arm(now time.Time) {
+	c := &q.clock
+	if len(c.lanes) == 0 || q.base == nil || q.stopped {
+		return
+	}
+	at := c.lanes[0].at
+	if !c.next.IsZero() && !at.Before(c.next) {
+		return
+	}
+	c.next = at
+	d := max(at.Sub(now), 0)
+	if c.timer == nil {
+		c.timer = time.AfterFunc(d, q.tick)
+	} else {
+		c.timer.Reset(d)
+	}
+}
+
+// tick judges the lanes whose time has come.
+func (q *Queue) tick() {
+	now := q.cfg.Now()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.clock.next = time.Time{}
+	if q.base == nil || q.stopped {
+		return
+	}
+	for len(q.clock.lanes) > 0 && !q.clock.lanes[0].at.After(now) {
+		l := q.clock.lanes[0]
+		q.clock.drop(l)
+		q.judge(l, now)
+	}
+	q.arm(now)
+}
+
+type laneHeap []*lane
+
+func (h laneHeap) Len() int           { return len(h) }
+func (h laneHeap) Less(i, j int) bool { return h[i].at.Before(h[j].at) }
+func (h laneHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].spot, h[j].spot = i+1, j+1
+}
+func (h *laneHeap) Push(x any) {
+	l := x.(*lane)
+	*h = append(*h, l)
+	l.spot = len(*h)
+}
+func (h *laneHeap) Pop() any {
+	n := len(*h) - 1
+	l := (*h)[n]
+	(*h)[n] = nil
+	*h = (*h)[:n]
+	l.spot = 0
+	return l
+}
+
+// until is when a kept time comes by the monotonic clock of now, so that a clock
+// that is set back does not stretch a wait.
+func until(due, now time.Time) time.Time {
+	if d := due.Sub(now); d > 0 {
+		return now.Add(d)
+	}
+	return now
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}

@@ -1,0 +1,184 @@
+package outbox
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"kakehashi/internal/fault"
+	"kakehashi/participant"
+	"kakehashi/store"
+)
+
+//go:embed schema/*.sql
+var files embed.FS
+
+// Schema is what the outbox keeps.
+var Schema = store.Schema{Owner: "outbox", Files: sub(files)}
+
+func sub(f embed.FS) fs.FS {
+	s, err := fs.Sub(f, "schema")
+	if err != nil {
+		return f
+	}
+	return s
+}
+
+const (
+	insertJob = `INSERT INTO outbox_jobs (participant, id, lane, kind, peer, data, due, created, owner, attempts, waited, parked, last_error)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, 0, FALSE, '')`
+	takeJob = `DELETE FROM outbox_jobs WHERE participant = $1 AND id = $2 RETURNING id`
+	dropJob = `DELETE FROM outbox_jobs WHERE participant = $1 AND id = $2 AND lane = $3`
+	keepJob = `UPDATE outbox_jobs SET attempts = $3, waited = $4, due = $5, last_error = $6, parked = $7
+WHERE participant = $1 AND id = $2`
+	reviveJob = `UPDATE outbox_jobs SET attempts = 0, waited = 0, due = $3, parked = FALSE
+WHERE participant = $1 AND id = $2 RETURNING id`
+	columns = `participant, id, lane, kind, peer, data, due, created, attempts, waited, parked, last_error`
+	pageOf  = `SELECT ` + columns + ` FROM outbox_jobs
+WHERE owner = $1 AND (participant, id) > ($2, $3) ORDER BY participant, id LIMIT $4`
+	oneOf     = `SELECT ` + columns + ` FROM outbox_jobs WHERE owner = $1 AND participant = $2 AND id = $3`
+	overdueOf = `SELECT participant, id FROM outbox_jobs WHERE owner = $1 AND parked = FALSE AND due < $2
+AND (participant, id) > ($3, $4) ORDER BY participant, id LIMIT $5`
+	parkedOf = `SELECT ` + columns + ` FROM outbox_jobs WHERE participant = $1 AND parked = TRUE ORDER BY created, id LIMIT 1000`
+)
+
+// batch is how many rows one read takes at the start and in the sweep.
+const batch = 500
+
+func (q *Queue) insert(tx store.Tx, j Job) error {
+	return tx.Exec(insertJob, string(j.Participant), j.ID, j.Lane, j.Kind, j.Peer, j.Data,
+		j.Due.UnixMicro(), j.Created.UnixMicro(), q.cfg.Owner)
+}
+
+// take removes a job that must be there.
+func (q *Queue) take(tx store.Tx, j Job) error {
+	var id string
+	err := tx.QueryRow(takeJob, string(j.Participant), j.ID).Scan(&id)
+	if errors.Is(err, store.ErrNotFound) {
+		return ErrGone
+	}
+	return err
+}
+
+func (q *Queue) remove(tx store.Tx, p participant.ID, laneName, id string) error {
+	return tx.Exec(dropJob, string(p), id, laneName)
+}
+
+// keep writes what a failed attempt changed.
+func (q *Queue) keep(ctx context.Context, j Job, o outcome) error {
+	due := q.cfg.Now().Add(o.wait).UnixMicro()
+	return q.cfg.DB.Update(context.WithoutCancel(ctx), func(tx store.Tx) error {
+		return tx.Exec(keepJob, string(j.Participant), j.ID, int64(o.attempts), o.waited.Microseconds(), due, o.text, o.parked)
+	})
+}
+
+func (q *Queue) revive(tx store.Tx, p participant.ID, id string, now time.Time) error {
+	err := tx.QueryRow(reviveJob, string(p), id, now.UnixMicro()).Scan(&id)
+	if errors.Is(err, store.ErrNotFound) {
+		return fault.JobUnknown.At("", "job", id)
+	}
+	return err
+}
+
+// load reads every open job of ours, batch by batch.
+func (q *Queue) load(ctx context.Context) ([]*item, error) {
+	var all []*item
+	var from key
+	for {
+		n := len(all)
+		err := q.cfg.DB.View(ctx, func(tx store.Tx) error {
+			rows, err := tx.Query(pageOf, q.cfg.Owner, string(from.participant), from.id, batch)
+			if err != nil {
+				return err
+			}
+			all, err = collect(rows, all[:n])
+			return err
+		})
+		if err != nil {
+			return nil, fmt.Errorf("load the outbox: %w", err)
+		}
+		if len(all)-n < batch {
+			return all, nil
+		}
+		last := all[len(all)-1].job
+		from = key{last.Participant, last.ID}
+	}
+}
+
+// one reads a job of ours again.
+func (q *Queue) one(ctx context.Context, k key) (found []*item, err error) {
+	err = q.cfg.DB.View(ctx, func(tx store.Tx) error {
+		rows, err := tx.Query(oneOf, q.cfg.Owner, string(k.participant), k.id)
+		if err != nil {
+			return err
+		}
+		found, err = collect(rows, nil)
+		return err
+	})
+	return found, err
+}
+
+// overdue lists jobs of ours that should have run before.
+func (q *Queue) overdue(ctx context.Context, before time.Time, from key) (keys []key, err error) {
+	err = q.cfg.DB.View(ctx, func(tx store.Tx) error {
+		keys = keys[:0]
+		rows, err := tx.Query(overdueOf, q.cfg.Owner, before.UnixMicro(), string(from.participant), from.id, batch)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var k key
+			if err := rows.Scan((*string)(&k.participant), &k.id); err != nil {
+				return err
+			}
+			keys = append(keys, k)
+		}
+		return rows.Err()
+	})
+	return keys, err
+}
+
+// Parked lists the jobs of p that wait for a person, oldest first, at most 1000.
+// Each holds its lane: Retry it, or Drop it in the unit that ends its process.
+func (q *Queue) Parked(ctx context.Context, p participant.ID) ([]Job, error) {
+	var jobs []Job
+	err := q.cfg.DB.View(ctx, func(tx store.Tx) error {
+		rows, err := tx.Query(parkedOf, string(p))
+		if err != nil {
+			return err
+		}
+		items, err := collect(rows, nil)
+		jobs = make([]Job, len(items))
+		for i := range items {
+			jobs[i] = items[i].job
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list parked jobs: %w", err)
+	}
+	return jobs, nil
+}
+
+func collect(rows store.Rows, into []*item) ([]*item, error) {
+	defer rows.Close()
+	for rows.Next() {
+		it := &item{}
+		j := &it.job
+		var due, created, attempts, waited int64
+		err := rows.Scan((*string)(&j.Participant), &j.ID, &j.Lane, &j.Kind, &j.Peer, &j.Data, &due, &created,
+			&attempts, &waited, &it.parked, &j.LastError)
+		if err != nil {
+			return into, err
+		}
+		j.Due, j.Created, j.Attempts = time.UnixMicro(due), time.UnixMicro(created), int(attempts)
+		j.Again = true
+		it.waited = time.Duration(waited) * time.Microsecond
+		into = append(into, it)
+	}
+	return into, rows.Err()
+}
