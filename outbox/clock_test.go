@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -121,9 +122,12 @@ func TestAHeldJobRunsByItselfAfterTwoSeconds(t *testing.T) {
 func TestAPauseADueTimeAndWhatThePeerAsksForAreKept(t *testing.T) {
 	t.Parallel()
 	var began time.Time
+	var mu sync.Mutex
 	at := map[string][]time.Duration{}
 	timed(t, nil, func(_ context.Context, j Job) (func(store.Tx) error, error) {
+		mu.Lock()
 		at[j.ID] = append(at[j.ID], time.Since(began))
+		mu.Unlock()
 		if j.ID == "asks" && j.Attempts == 0 {
 			return nil, RetryAfter(errors.New("503"), 7*time.Second)
 		}

@@ -178,12 +178,11 @@ func (r *Room) Flush(ctx context.Context) error {
 		s.timer.Stop()
 		s.timer = nil
 	}
+	left := len(s.dirty) // what comes meanwhile waits for the next timer
 	s.mu.Unlock()
-	for {
-		batch := s.take()
-		if len(batch) == 0 {
-			return nil
-		}
+	for left > 0 {
+		batch := s.take(left)
+		left -= len(batch)
 		if err := r.write(ctx, batch); err != nil {
 			s.mu.Lock()
 			for i := range batch {
@@ -195,6 +194,12 @@ func (r *Room) Flush(ctx context.Context) error {
 			return fmt.Errorf("keep what was seen of counterparts: %w", err)
 		}
 	}
+	s.mu.Lock()
+	if s.timer == nil && len(s.dirty) > 0 && !s.closed {
+		s.timer = time.AfterFunc(flushEvery, r.flushLater)
+	}
+	s.mu.Unlock()
+	return nil
 }
 
 // Close writes what is left; nothing is written after it.
@@ -211,10 +216,11 @@ type note struct {
 	state
 }
 
-func (s *seen) take() []note {
+// take gives at most most of the oldest changes; only Flush calls it.
+func (s *seen) take(most int) []note {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n := min(len(s.dirty), writeAtOnce)
+	n := min(most, writeAtOnce)
 	batch := make([]note, n)
 	for i, k := range s.dirty[:n] {
 		st := s.known[k]
