@@ -5,7 +5,6 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/sha256"
-	"encoding/asn1"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -129,17 +128,35 @@ func signRaw(random io.Reader, k participant.Key, message []byte) ([]byte, error
 			return nil, err
 		}
 		// JOSE has r and s side by side (RFC 7518 section 3.4).
-		var rs struct{ R, S *big.Int }
-		if rest, err := asn1.Unmarshal(der, &rs); err != nil || len(rest) > 0 {
-			return nil, errors.New("the signer gave no ECDSA signature")
+		sig, ok := joined(der)
+		if !ok {
+			return nil, errors.New("the signer gave no ECDSA signature of P-256")
 		}
-		if rs.R.BitLen() > 256 || rs.S.BitLen() > 256 {
-			return nil, errors.New("the signer's key is not of P-256")
-		}
-		sig := make([]byte, 64)
-		rs.R.FillBytes(sig[:32])
-		rs.S.FillBytes(sig[32:])
 		return sig, nil
 	}
 	return nil, fmt.Errorf("no tokens are signed with %q", k.Alg)
+}
+
+// joined puts r and s of an ECDSA signature in DER (RFC 3279 section 2.2.3) side
+// by side in 32 bytes each. All lengths of P-256 are of one byte.
+func joined(der []byte) ([]byte, bool) {
+	if len(der) < 2 || der[0] != 0x30 || int(der[1]) != len(der)-2 {
+		return nil, false
+	}
+	sig, rest := make([]byte, 64), der[2:]
+	for _, half := range [][]byte{sig[:32], sig[32:]} {
+		if len(rest) < 2 || rest[0] != 0x02 || int(rest[1]) > len(rest)-2 {
+			return nil, false
+		}
+		n := rest[2 : 2+rest[1]]
+		rest = rest[2+len(n):]
+		if len(n) == 33 && n[0] == 0 {
+			n = n[1:]
+		}
+		if len(n) == 0 || len(n) > 32 {
+			return nil, false
+		}
+		copy(half[32-len(n):], n)
+	}
+	return sig, len(rest) == 0
 }

@@ -80,8 +80,7 @@ func newWorld(t testing.TB) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	clock := func() time.Time { return w.now }
-	if w.hosts, err = participant.Open(t.Context(), participant.Config{DB: w.db, Vault: vault, Now: clock}); err != nil {
+	if w.hosts, err = participant.Open(t.Context(), participant.Config{DB: w.db, Vault: vault, Now: w.clock}); err != nil {
 		t.Fatal(err)
 	}
 	for id, d := range map[participant.ID]string{"tokyo": tokyoDID, "kyoto": "did:web:kyoto.example"} {
@@ -99,12 +98,14 @@ func newWorld(t testing.TB) *world {
 		t.Fatal(err)
 	}
 	w.docs = &documents{hosted: w.hosts, byDID: map[string]did.Document{peerDID: w.document(t, peerDID, &w.ec.PublicKey)}}
-	if w.room, err = identity.Open(identity.Config{DB: w.db, Participants: w.hosts, Resolver: w.docs, Now: clock,
+	if w.room, err = identity.Open(identity.Config{DB: w.db, Participants: w.hosts, Resolver: w.docs, Now: w.clock,
 		Lenient: func(d string) bool { return d == "did:web:lenient.example" }}); err != nil {
 		t.Fatal(err)
 	}
 	return w
 }
+
+func (w *world) clock() time.Time { return w.now }
 
 // document is a DID document with "#token-1" for tokens and "#log-1" for
 // statements only.

@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/singleflight"
 
 	"kakehashi/did"
 	"kakehashi/internal/fault"
+	"kakehashi/internal/recent"
 	"kakehashi/internal/strictjson"
 	"kakehashi/participant"
 )
@@ -48,9 +48,8 @@ type WebResolver struct {
 	flight  singleflight.Group
 	fetches chan struct{}
 
-	mu       sync.Mutex
-	found    *recent[found]
-	failures *recent[failure]
+	found    *recent.Of[string, found]
+	failures *recent.Of[string, failure]
 }
 
 type found struct {
@@ -75,8 +74,8 @@ func NewWebResolver(c WebConfig) *WebResolver {
 	w := &WebResolver{
 		http: &h, hosted: c.Participants, dev: c.Dev, now: c.Now,
 		fetches:  make(chan struct{}, maxFetches),
-		found:    newRecent[found](maxCached),
-		failures: newRecent[failure](maxCached),
+		found:    recent.New[string, found](maxCached / 2),
+		failures: recent.New[string, failure](maxCached / 2),
 	}
 	if w.now == nil {
 		w.now = time.Now
@@ -88,16 +87,12 @@ func NewWebResolver(c WebConfig) *WebResolver {
 // fault.DIDUnresolved, fault.DIDDocument or that of ctx.
 func (w *WebResolver) Resolve(ctx context.Context, name string) (did.Document, error) {
 	now := w.now()
-	w.mu.Lock()
-	if f, ok := w.found.get(name); ok && now.Before(f.until) {
-		w.mu.Unlock()
+	if f, ok := w.found.Get(name); ok && now.Before(f.until) {
 		return f.doc, nil
 	}
-	if f, ok := w.failures.get(name); ok && now.Before(f.until) {
-		w.mu.Unlock()
+	if f, ok := w.failures.Get(name); ok && now.Before(f.until) {
 		return did.Document{}, f.err
 	}
-	w.mu.Unlock()
 	return w.ask(ctx, name)
 }
 
@@ -105,9 +100,7 @@ func (w *WebResolver) Resolve(ctx context.Context, name string) (did.Document, e
 // have: it asks again at most once in 10 seconds for one DID, and gives the kept
 // document in between and when asking fails.
 func (w *WebResolver) Refresh(ctx context.Context, name string) (did.Document, error) {
-	w.mu.Lock()
-	kept, ok := w.found.get(name)
-	w.mu.Unlock()
+	kept, ok := w.found.Get(name)
 	now := w.now()
 	ok = ok && now.Before(kept.until)
 	if ok && kept.settled(now) {
@@ -135,9 +128,7 @@ func (w *WebResolver) ask(ctx context.Context, name string) (did.Document, error
 	// The first caller's going away must not fail the others.
 	shared := w.flight.DoChan(name, func() (any, error) {
 		// Another flight may have landed since the caller looked.
-		w.mu.Lock()
-		f, ok := w.found.get(name)
-		w.mu.Unlock()
+		f, ok := w.found.Get(name)
 		if now := w.now(); ok && now.Before(f.until) && f.settled(now) {
 			return f.doc, nil
 		}
@@ -158,19 +149,17 @@ func (w *WebResolver) ask(ctx context.Context, name string) (did.Document, error
 
 func (w *WebResolver) keep(name string, doc did.Document, err error) {
 	now := w.now()
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	if err != nil {
-		if f, ok := w.found.get(name); ok && now.Before(f.until) {
+		if f, ok := w.found.Get(name); ok && now.Before(f.until) {
 			f.asked = now
-			w.found.put(name, f)
+			w.found.Put(name, f)
 			return
 		}
-		w.failures.put(name, failure{err: err, until: now.Add(keepFailure)})
+		w.failures.Put(name, failure{err: err, until: now.Add(keepFailure)})
 		return
 	}
-	w.failures.drop(name)
-	w.found.put(name, found{doc: doc, until: now.Add(keepDocument), asked: now})
+	w.failures.Forget(name)
+	w.found.Put(name, found{doc: doc, until: now.Add(keepDocument), asked: now})
 }
 
 // own builds the document of a hosted participant.

@@ -130,6 +130,10 @@ func TestTokensThatAreRefused(t *testing.T) {
 	unset := func(k string) string { return with(func(c map[string]any) { delete(c, k) }) }
 	good := w.token(t, w.claims())
 	parts := strings.Split(good, ".")
+	signature, err := base64.RawURLEncoding.DecodeString(parts[2])
+	if err != nil {
+		t.Fatal(err)
+	}
 	stranger, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -236,7 +240,7 @@ func TestTokensThatAreRefused(t *testing.T) {
 		{"doubled header name", b64(`{"alg":"none","alg":"ES256","kid":"`+kid+`"}`) + "." + parts[1] + "." + parts[2], fault.TokenInvalid},
 		{"header changed", b64(`{"alg":"ES256","kid":"`+kid+`","x":1}`) + "." + parts[1] + "." + parts[2], fault.TokenSignature},
 		{"payload changed", parts[0] + "." + b64(strings.Replace(text, "j-1", "j-2", 1)) + "." + parts[2], fault.TokenSignature},
-		{"signature cut", good[:len(good)-4], fault.TokenSignature},
+		{"signature cut", parts[0] + "." + parts[1] + "." + b64(string(signature[:61])), fault.TokenSignature},
 		{"signature of zeros", parts[0] + "." + parts[1] + "." + b64(strings.Repeat("\x00", 64)), fault.TokenSignature},
 		{"no signature", parts[0] + "." + parts[1] + ".", fault.TokenSignature},
 		{"two parts", parts[0] + "." + parts[1], fault.TokenInvalid},
