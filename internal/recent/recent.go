@@ -39,6 +39,20 @@ func (o *Of[K, V]) Put(k K, v V) {
 	o.mu.Unlock()
 }
 
+// PutNewer remembers v under k unless older says that v is older than what is
+// remembered: a value that was read before another was written may come after it.
+func (o *Of[K, V]) PutNewer(k K, v V, older func(old V) bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	old, ok := o.fresh[k]
+	if !ok {
+		old, ok = o.stale[k]
+	}
+	if !ok || !older(old) {
+		o.put(k, v)
+	}
+}
+
 func (o *Of[K, V]) put(k K, v V) {
 	if len(o.fresh) >= o.limit {
 		o.fresh, o.stale = map[K]V{}, o.fresh

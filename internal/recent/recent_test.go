@@ -22,3 +22,16 @@ func TestItRemembersTheNewestAndStaysBounded(t *testing.T) {
 		t.Fatal("a forgotten value is still there")
 	}
 }
+
+func TestAnOlderValueDoesNotReplaceANewerOne(t *testing.T) {
+	t.Parallel()
+	o := New[string, int](1)
+	for _, v := range []int{1, 3, 2} {
+		o.PutNewer("k", v, func(old int) bool { return v < old })
+	}
+	o.Put("another", 0) // "k" is in the older generation now
+	o.PutNewer("k", 2, func(old int) bool { return 2 < old })
+	if v, _ := o.Get("k"); v != 3 {
+		t.Fatalf("got %d", v)
+	}
+}

@@ -1,0 +1,246 @@
+package negotiation
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"kakehashi/dsp/dsp2025"
+	"kakehashi/evidence"
+	"kakehashi/internal/fault"
+	"kakehashi/internal/ids"
+	"kakehashi/internal/strictjson"
+	"kakehashi/participant"
+)
+
+// AgreementDigest is the member of our verification message that names the
+// digest of the agreement: the token names the digest of the message, so the
+// consumer's signature covers the agreement (decisions 16). Others pass it over.
+const AgreementDigest = "https://kakehashi.dev/ns/agreementDigest"
+
+// noPid stands for a pid that is not known yet, where the schema wants one.
+const noPid = "urn:uuid:00000000-0000-0000-0000-000000000000"
+
+// message writes our message of that kind from p and notes in p what it binds
+// us to: the id and the bytes of an agreement, the time of a request.
+func message(p *Process, who participant.Participant, kind Kind, id string, now time.Time) ([]byte, error) {
+	consumer, provider := p.Pids()
+	switch kind {
+	case KindRequest, KindOffer:
+		offer, err := policyOf("Offer", p.Terms, [2]string{"@id", p.OfferID}, [2]string{"target", p.Dataset})
+		if err != nil {
+			return nil, err
+		}
+		callback := ""
+		if p.PeerPid == "" {
+			callback = who.Base
+		}
+		if kind == KindOffer {
+			return dsp2025.Marshal(&dsp2025.ContractOffer{ID: id, ProviderPid: provider, ConsumerPid: consumer, Offer: offer, CallbackAddress: callback})
+		}
+		if p.Asked == 0 {
+			p.Asked = now.UnixMicro()
+		}
+		return dsp2025.Marshal(&dsp2025.ContractRequest{ID: id, ConsumerPid: consumer, ProviderPid: provider, Offer: offer, CallbackAddress: callback})
+	case KindAgreement:
+		p.Agreement = ids.New()
+		p.Signed = now.Truncate(time.Second).UnixMicro() // as the timestamp says
+		body, err := policyOf("Agreement", p.Terms, [2]string{"@id", p.Agreement}, [2]string{"target", p.Dataset},
+			[2]string{"assigner", who.DID}, [2]string{"assignee", p.Counterparty},
+			[2]string{"timestamp", now.UTC().Format(time.RFC3339)})
+		if err != nil {
+			return nil, err
+		}
+		p.AgreementBody = body
+		return dsp2025.Marshal(&dsp2025.ContractAgreement{ID: id, ProviderPid: provider, ConsumerPid: consumer, Agreement: body})
+	case KindVerification:
+		b, err := dsp2025.Marshal(&dsp2025.AgreementVerification{ID: id, ProviderPid: provider, ConsumerPid: consumer})
+		if err != nil {
+			return nil, err
+		}
+		return with(b, AgreementDigest, evidence.Digest(p.AgreementBody)), nil
+	case KindAccepted:
+		return dsp2025.Marshal(&dsp2025.NegotiationEvent{ID: id, ProviderPid: provider, ConsumerPid: consumer, EventType: string(Accepted)})
+	case KindFinalized:
+		return dsp2025.Marshal(&dsp2025.NegotiationEvent{ID: id, ProviderPid: provider, ConsumerPid: consumer, EventType: string(Finalized)})
+	case KindTermination:
+		return termination(id, consumer, provider, p.Code, p.Reason)
+	}
+	return nil, fmt.Errorf("no message %q", kind)
+}
+
+func termination(id, consumer, provider, code, reason string) ([]byte, error) {
+	m := &dsp2025.NegotiationTermination{ID: id, ProviderPid: provider, ConsumerPid: consumer, Code: code}
+	if reason != "" {
+		m.Reason = []any{reason}
+	}
+	return dsp2025.Marshal(m)
+}
+
+// with appends a member to an object; name and value need no escape.
+func with(object []byte, name, value string) []byte {
+	return append(object[:len(object)-1], `,"`+name+`":"`+value+`"}`...)
+}
+
+// address is where our message of that kind goes.
+func address(p Process, kind Kind) string {
+	base := strings.TrimRight(p.Peer, "/") + "/negotiations/"
+	if p.PeerPid == "" {
+		if kind == KindOffer {
+			return base + "offers"
+		}
+		return base + "request"
+	}
+	base += url.PathEscape(p.PeerPid)
+	switch kind {
+	case KindRequest:
+		return base + "/request"
+	case KindOffer:
+		return base + "/offers"
+	case KindAgreement:
+		return base + "/agreement"
+	case KindVerification:
+		return base + "/agreement/verification"
+	case KindTermination:
+		return base + "/termination"
+	}
+	return base + "/events"
+}
+
+// stateAddress is where the counterpart's process is read.
+func stateAddress(p Process) string {
+	return strings.TrimRight(p.Peer, "/") + "/negotiations/" + url.PathEscape(p.PeerPid)
+}
+
+// Message is one message that arrived, strictly decoded by the server.
+type Message struct {
+	Kind    Kind
+	Pid     string // our pid from the path; "" for an initial request or offer
+	Body    []byte // as it arrived
+	Decoded any    // a pointer to the dsp2025 type of Kind; nil: Body is decoded here
+}
+
+// incoming is what the room reads in any message.
+type incoming struct {
+	id, consumer, provider string
+
+	offer, agreement strictjson.Raw
+	callback         string
+	code, reason     string
+	digest           string // AgreementDigest of a verification, "" without
+}
+
+// read takes the message apart; the kind of an event must be the one of its path.
+func read(m Message) (incoming, error) {
+	switch m.Kind {
+	case KindRequest:
+		d, err := decoded[dsp2025.ContractRequest](m)
+		return incoming{id: d.ID, consumer: d.ConsumerPid, provider: d.ProviderPid, offer: d.Offer, callback: d.CallbackAddress}, err
+	case KindOffer:
+		d, err := decoded[dsp2025.ContractOffer](m)
+		return incoming{id: d.ID, consumer: d.ConsumerPid, provider: d.ProviderPid, offer: d.Offer, callback: d.CallbackAddress}, err
+	case KindAgreement:
+		d, err := decoded[dsp2025.ContractAgreement](m)
+		return incoming{id: d.ID, consumer: d.ConsumerPid, provider: d.ProviderPid, agreement: d.Agreement}, err
+	case KindVerification:
+		d, err := decoded[dsp2025.AgreementVerification](m)
+		in := incoming{id: d.ID, consumer: d.ConsumerPid, provider: d.ProviderPid}
+		if err != nil {
+			return in, err
+		}
+		var more struct {
+			Digest string `json:"https://kakehashi.dev/ns/agreementDigest"`
+		}
+		if err := strictjson.DecodeOpen(m.Body, &more); err != nil {
+			return in, fault.BadMessage.At("/"+AgreementDigest, "reason", "a string is expected").Because(err)
+		}
+		in.digest = more.Digest
+		return in, nil
+	case KindAccepted, KindFinalized:
+		d, err := decoded[dsp2025.NegotiationEvent](m)
+		return incoming{id: d.ID, consumer: d.ConsumerPid, provider: d.ProviderPid}, err
+	case KindTermination:
+		d, err := decoded[dsp2025.NegotiationTermination](m)
+		return incoming{id: d.ID, consumer: d.ConsumerPid, provider: d.ProviderPid, code: d.Code, reason: words(d.Reason)}, err
+	}
+	return incoming{}, fault.BadMessage.At("/@type", "reason", "not a message of the negotiation")
+}
+
+func decoded[T any](m Message) (T, error) {
+	switch d := m.Decoded.(type) {
+	case *T:
+		return *d, nil
+	case T:
+		return d, nil
+	}
+	return dsp2025.Decode[T](m.Body)
+}
+
+// words makes one line of a reason, whose items may be anything.
+func words(reason []any) string {
+	var b strings.Builder
+	for _, r := range reason {
+		s, ok := r.(string)
+		if !ok {
+			raw, err := strictjson.Encode(r)
+			if err != nil {
+				continue
+			}
+			s = string(raw)
+		}
+		if b.Len() > 0 {
+			b.WriteString("; ")
+		}
+		b.WriteString(s)
+	}
+	return clip(b.String())
+}
+
+// callbackOK refuses an address that could never be called. Which hosts may be
+// called is for the guarded client.
+func callbackOK(address string) error {
+	refuse := func(why string) error { return fault.BadCallback.At("/callbackAddress", "reason", why) }
+	u, err := url.Parse(address)
+	switch {
+	case err != nil || address == "":
+		return refuse("it is no URL")
+	case u.Scheme != "https" && u.Scheme != "http" || u.Host == "":
+		return refuse("it is no absolute http or https URL")
+	case u.User != nil:
+		return refuse("it names a user")
+	case u.RawQuery != "" || u.Fragment != "":
+		return refuse("it has a query or a fragment")
+	}
+	return nil
+}
+
+// Reply is the answer to a message. On an error the pids are set as far as they
+// are known, for the protocol's error body, and Lanes as well: a refused
+// agreement is followed by our termination.
+type Reply struct {
+	Status      int
+	Body        []byte   // the process object of DSP
+	Lanes       []string // to Wake once the answer is flushed, also beside an error
+	ConsumerPid string
+	ProviderPid string
+}
+
+func reply(p Process, status int) (Reply, error) {
+	r := Reply{Status: status}
+	r.ConsumerPid, r.ProviderPid = p.Pids()
+	consumer, provider := r.ConsumerPid, r.ProviderPid
+	if consumer == "" {
+		consumer = noPid
+	}
+	if provider == "" {
+		provider = noPid
+	}
+	state := p.State
+	if state == None && p.Pending != nil {
+		state = p.Pending.To // the counterpart asks: so it has our first message
+	}
+	var err error
+	r.Body, err = dsp2025.Marshal(&dsp2025.ContractNegotiation{ConsumerPid: consumer, ProviderPid: provider, State: string(state)})
+	return r, err
+}

@@ -1,0 +1,19 @@
+CREATE TABLE negotiation_processes (
+	participant TEXT NOT NULL,
+	id TEXT NOT NULL,
+	role TEXT NOT NULL,
+	counterparty TEXT NOT NULL,
+	peer_pid TEXT,
+	start_key TEXT,
+	state TEXT NOT NULL,
+	version BIGINT NOT NULL,
+	agreement TEXT NOT NULL,
+	body BYTEA NOT NULL,
+	created BIGINT NOT NULL,
+	updated BIGINT NOT NULL,
+	PRIMARY KEY (participant, id)
+);
+
+CREATE UNIQUE INDEX negotiation_processes_peer ON negotiation_processes (participant, counterparty, role, peer_pid);
+
+CREATE UNIQUE INDEX negotiation_processes_key ON negotiation_processes (participant, start_key);

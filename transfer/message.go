@@ -1,0 +1,315 @@
+package transfer
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"kakehashi/dataplane"
+	"kakehashi/dsp/dsp2025"
+	"kakehashi/internal/fault"
+	"kakehashi/internal/strictjson"
+	"kakehashi/participant"
+)
+
+// Members of our completion message that say what arrived. Others pass them
+// over; of a consumer that does not send them the provider only knows what it
+// handed out (decisions 25).
+const (
+	PayloadDigest = "https://kakehashi.dev/ns/digest" // sha256:... of the whole
+	PayloadBytes  = "https://kakehashi.dev/ns/bytes"  // decimal
+)
+
+const (
+	httpEndpoint = "https://w3id.org/idsa/v4.1/HTTP"
+	edc          = "https://w3id.org/edc/v0.0.1/ns/"
+)
+
+// noPid stands for a pid that is not known yet, where the schema wants one.
+const noPid = "urn:uuid:00000000-0000-0000-0000-000000000000"
+
+// message writes our message of that kind from p.
+func message(p Process, who participant.Participant, kind Kind, id string, access *dataplane.Access) ([]byte, error) {
+	consumer, provider := p.Pids()
+	switch kind {
+	case KindRequest:
+		return dsp2025.Marshal(&dsp2025.TransferRequest{ID: id, ConsumerPid: consumer, AgreementID: p.Agreement, Format: p.As, CallbackAddress: who.Base})
+	case KindStart:
+		m := &dsp2025.TransferStart{ID: id, ProviderPid: provider, ConsumerPid: consumer}
+		if access != nil {
+			m.DataAddress = dataAddress(*access)
+		}
+		return dsp2025.Marshal(m)
+	case KindSuspension:
+		m := &dsp2025.TransferSuspension{ID: id, ProviderPid: provider, ConsumerPid: consumer, Code: p.Code, Reason: reasons(p.Reason)}
+		return dsp2025.Marshal(m)
+	case KindCompletion:
+		b, err := dsp2025.Marshal(&dsp2025.TransferCompletion{ID: id, ProviderPid: provider, ConsumerPid: consumer})
+		if err != nil || p.Facts == nil || p.Role != Consumer {
+			return b, err
+		}
+		b = with(b, PayloadBytes, strconv.FormatInt(p.Facts.Bytes, 10))
+		if p.Facts.Digest != "" {
+			b = with(b, PayloadDigest, p.Facts.Digest)
+		}
+		return b, nil
+	case KindTermination:
+		return termination(id, consumer, provider, p.Code, p.Reason)
+	}
+	return nil, fmt.Errorf("no message %q", kind)
+}
+
+func termination(id, consumer, provider, code, reason string) ([]byte, error) {
+	return dsp2025.Marshal(&dsp2025.TransferTermination{ID: id, ProviderPid: provider, ConsumerPid: consumer, Code: code, Reason: reasons(reason)})
+}
+
+func reasons(s string) []any {
+	if s == "" {
+		return nil
+	}
+	return []any{s}
+}
+
+// with appends a member to an object; name and value need no escape.
+func with(object []byte, name, value string) []byte {
+	return append(object[:len(object)-1], `,"`+name+`":"`+value+`"}`...)
+}
+
+// dataAddress is written so that EDC finds what it needs too (decisions A2).
+func dataAddress(a dataplane.Access) *dsp2025.DataAddress {
+	return &dsp2025.DataAddress{
+		EndpointType: httpEndpoint, Endpoint: a.Address,
+		EndpointProperties: []dsp2025.EndpointProperty{
+			{Name: edc + "endpoint", Value: a.Address},
+			{Name: "authorization", Value: a.Token},
+			{Name: "authType", Value: "bearer"},
+			{Name: edc + "authorization", Value: a.Token},
+			{Name: edc + "authType", Value: "bearer"},
+		},
+	}
+}
+
+// Access is where a consumer finds the data, and with what.
+type Access struct {
+	Endpoint string
+	Token    string // "" when the provider gave none
+	AuthType string // as the provider wrote it, mostly "bearer"
+}
+
+// Access reads where the data of a started transfer is, from the kept start
+// message, the token's only copy. fault.NoAccess in any other state.
+func (r *Room) Access(ctx context.Context, p participant.ID, id string) (Access, error) {
+	q, err := r.Get(ctx, p, id)
+	if err != nil {
+		return Access{}, err
+	}
+	if q.Role != Consumer || q.State != Started || q.Access == "" {
+		return Access{}, fault.NoAccess.At(id, "transfer", id, "state", name(q.State))
+	}
+	body, err := r.c.Evidence.Body(ctx, p, q.Access)
+	if err != nil {
+		return Access{}, fmt.Errorf("read the start message of transfer %s: %w", id, err)
+	}
+	m, err := dsp2025.Decode[dsp2025.TransferStart](body)
+	if err != nil {
+		return Access{}, fmt.Errorf("read the start message of transfer %s: %w", id, err)
+	}
+	if m.DataAddress == nil {
+		return Access{}, fault.NoAccess.At(id, "transfer", id, "state", name(q.State))
+	}
+	return readAddress(*m.DataAddress), nil
+}
+
+// readAddress takes address and token in the order of dsp.md 7.3.
+func readAddress(d dsp2025.DataAddress) Access {
+	property := func(names ...string) string {
+		for _, n := range names {
+			for _, p := range d.EndpointProperties {
+				if p.Name == n && p.Value != "" {
+					return p.Value
+				}
+			}
+		}
+		return ""
+	}
+	a := Access{Endpoint: d.Endpoint, Token: property("authorization", edc+"authorization"), AuthType: property("authType", edc+"authType")}
+	if a.Endpoint == "" {
+		a.Endpoint = property(edc+"endpoint", "endpoint")
+	}
+	return a
+}
+
+// stateAddress is where the counterpart's process is read.
+func stateAddress(p Process) string {
+	return strings.TrimRight(p.Peer, "/") + "/transfers/" + url.PathEscape(p.PeerPid)
+}
+
+// address is where our message of that kind goes.
+func address(p Process, kind Kind) string {
+	switch kind {
+	case KindRequest:
+		return strings.TrimRight(p.Peer, "/") + "/transfers/request"
+	case KindStart:
+		return stateAddress(p) + "/start"
+	case KindSuspension:
+		return stateAddress(p) + "/suspension"
+	case KindCompletion:
+		return stateAddress(p) + "/completion"
+	}
+	return stateAddress(p) + "/termination"
+}
+
+// Message is one message that arrived, strictly decoded by the server.
+type Message struct {
+	Kind    Kind
+	Pid     string // our pid from the path; "" for a request
+	Body    []byte // as it arrived
+	Decoded any    // a pointer to the dsp2025 type of Kind; nil: Body is decoded here
+}
+
+// incoming is what the room reads in any message.
+type incoming struct {
+	id, consumer, provider string
+
+	agreement, format, callback string
+	address                     bool // it has a data address
+	code, reason                string
+	facts                       *Facts
+}
+
+// read takes the message apart.
+func read(m Message) (incoming, error) {
+	switch m.Kind {
+	case KindRequest:
+		d, err := decoded[dsp2025.TransferRequest](m)
+		return incoming{id: d.ID, consumer: d.ConsumerPid, agreement: d.AgreementID, format: d.Format,
+			callback: d.CallbackAddress, address: d.DataAddress != nil}, err
+	case KindStart:
+		d, err := decoded[dsp2025.TransferStart](m)
+		return incoming{id: d.ID, consumer: d.ConsumerPid, provider: d.ProviderPid, address: d.DataAddress != nil}, err
+	case KindSuspension:
+		d, err := decoded[dsp2025.TransferSuspension](m)
+		return incoming{id: d.ID, consumer: d.ConsumerPid, provider: d.ProviderPid, code: d.Code, reason: words(d.Reason)}, err
+	case KindCompletion:
+		d, err := decoded[dsp2025.TransferCompletion](m)
+		if err != nil {
+			return incoming{}, err
+		}
+		in := incoming{id: d.ID, consumer: d.ConsumerPid, provider: d.ProviderPid}
+		in.facts, err = readFacts(m.Body)
+		return in, err
+	case KindTermination:
+		d, err := decoded[dsp2025.TransferTermination](m)
+		return incoming{id: d.ID, consumer: d.ConsumerPid, provider: d.ProviderPid, code: d.Code, reason: words(d.Reason)}, err
+	}
+	return incoming{}, fault.BadMessage.At("/@type", "reason", "not a message of the transfer process")
+}
+
+// readFacts takes what the consumer says that it received; nil if it says nothing.
+func readFacts(body []byte) (*Facts, error) {
+	var more struct {
+		Digest string `json:"https://kakehashi.dev/ns/digest"`
+		Bytes  string `json:"https://kakehashi.dev/ns/bytes"`
+	}
+	if err := strictjson.DecodeOpen(body, &more); err != nil {
+		return nil, fault.BadMessage.At("/"+PayloadDigest, "reason", "strings are expected").Because(err)
+	}
+	if more.Digest == "" && more.Bytes == "" {
+		return nil, nil
+	}
+	f := &Facts{Digest: more.Digest}
+	if more.Bytes != "" {
+		var err error
+		if f.Bytes, err = strconv.ParseInt(more.Bytes, 10, 64); err != nil || f.Bytes < 0 {
+			return nil, fault.BadMessage.At("/"+PayloadBytes, "reason", "a count of bytes is expected")
+		}
+	}
+	if f.Digest != "" && !isDigest(f.Digest) {
+		return nil, fault.BadMessage.At("/"+PayloadDigest, "reason", "sha256: and 64 hexadecimal digits are expected")
+	}
+	return f, nil
+}
+
+func isDigest(s string) bool {
+	hex, ok := strings.CutPrefix(s, "sha256:")
+	return ok && len(hex) == 64 && strings.Trim(hex, "0123456789abcdef") == ""
+}
+
+func decoded[T any](m Message) (T, error) {
+	switch d := m.Decoded.(type) {
+	case *T:
+		return *d, nil
+	case T:
+		return d, nil
+	}
+	return dsp2025.Decode[T](m.Body)
+}
+
+// words makes one line of a reason, whose items may be anything.
+func words(reason []any) string {
+	var b strings.Builder
+	for _, r := range reason {
+		s, ok := r.(string)
+		if !ok {
+			raw, err := strictjson.Encode(r)
+			if err != nil {
+				continue
+			}
+			s = string(raw)
+		}
+		if b.Len() > 0 {
+			b.WriteString("; ")
+		}
+		b.WriteString(s)
+	}
+	return clip(b.String())
+}
+
+// callbackOK refuses an address that could never be called. Which hosts may be
+// called is for the guarded client.
+func callbackOK(address string) error {
+	refuse := func(why string) error { return fault.BadCallback.At("/callbackAddress", "reason", why) }
+	u, err := url.Parse(address)
+	switch {
+	case err != nil || address == "":
+		return refuse("it is no URL")
+	case u.Scheme != "https" && u.Scheme != "http" || u.Host == "":
+		return refuse("it is no absolute http or https URL")
+	case u.User != nil:
+		return refuse("it names a user")
+	case u.RawQuery != "" || u.Fragment != "":
+		return refuse("it has a query or a fragment")
+	}
+	return nil
+}
+
+// Reply is the answer to a message. On an error the pids are set as far as they
+// are known, for the protocol's error body, and Lanes as well.
+type Reply struct {
+	Status      int
+	Body        []byte   // the process object of DSP
+	Lanes       []string // to Wake once the answer is flushed, also beside an error
+	ConsumerPid string
+	ProviderPid string
+}
+
+func reply(p Process, status int) (Reply, error) {
+	r := Reply{Status: status}
+	r.ConsumerPid, r.ProviderPid = p.Pids()
+	consumer, provider := r.ConsumerPid, r.ProviderPid
+	if consumer == "" {
+		consumer = noPid
+	}
+	if provider == "" {
+		provider = noPid
+	}
+	state := p.State
+	if state == None && p.Pending != nil {
+		state = p.Pending.To // the counterpart asks: so it has our request
+	}
+	var err error
+	r.Body, err = dsp2025.Marshal(&dsp2025.TransferProcess{ConsumerPid: consumer, ProviderPid: provider, State: string(state)})
+	return r, err
+}
