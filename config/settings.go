@@ -1,0 +1,67 @@
+// Package config holds the settings of a node: one struct whose fields carry
+// name, default and documentation. The flags of the command line, the names of
+// the environment variables, the commented file that init writes and the
+// reference in docs are all made from it. It is not for what changes while a
+// node runs, nor for what a participant's people decide (offers, partners,
+// users): the node keeps that in its store.
+package config
+
+import (
+	"log/slog"
+	"net/netip"
+	"time"
+)
+
+// Settings are the settings of one node. After Load every path is absolute,
+// every URL is without a trailing slash, and nothing is left to be derived.
+//
+// The tags: name is the name in the file, default the text that is taken when
+// nothing is set ("<other>" in it stands for the value of another setting),
+// kind what a string is, choices, min and max what is allowed, init:"write"
+// what a new file always states, en and ja the documentation.
+type Settings struct {
+	Participant string `name:"participant" default:"main" kind:"name" init:"write" en:"Short local name of the participant, part of its addresses. Chosen once at init, permanent." ja:"参加者の短い名前。アドレスの一部になります。init 時に決め、以後は変更できません。"`
+	Title       string `name:"title" default:"<participant>" kind:"text" en:"Name that people see in the catalogue and in the portal." ja:"カタログやポータルに表示する名称。"`
+	PublicURL   string `name:"public_url" default:"http://<listen>" kind:"url" init:"write" en:"Address at which counterparts reach this node; https://<listen> with tls_cert. The DID follows from it at init and is permanent." ja:"相手方がこのノードに接続する URL。tls_cert を指定した場合の既定値は https://<listen>。init 時にこの URL から DID が決まり、以後は変更できません。"`
+	DataURL     string `name:"data_url" default:"<public_url>" kind:"url" en:"Address at which counterparts fetch data, if it is another than public_url." ja:"相手方がデータを取得する URL。public_url と異なる場合に指定します。"`
+	Listen      string `name:"listen" default:"127.0.0.1:8080" kind:"address" init:"write" en:"Where the node listens for counterparts: protocol, DID document, data." ja:"相手方からの接続 (プロトコル、DID 文書、データ) を待ち受けるアドレス。"`
+	AdminListen string `name:"admin_listen" default:"127.0.0.1:8081" kind:"address" init:"write" en:"Where the node listens for its own people: management API and portal." ja:"自組織からの接続 (管理 API とポータル) を待ち受けるアドレス。"`
+	TLSCert     string `name:"tls_cert" default:"" kind:"file" en:"Certificate chain (PEM) when the node serves TLS itself; needs tls_key." ja:"ノード自身が TLS を終端する場合の証明書チェーン (PEM)。tls_key も必要です。"`
+	TLSKey      string `name:"tls_key" default:"" kind:"file" en:"Private key (PEM) of tls_cert." ja:"tls_cert に対応する秘密鍵 (PEM)。"`
+	Development bool   `name:"development" default:"false" init:"write" en:"Allow http and loopback addresses, to try nodes out on one machine. Never for a node that others reach." ja:"http とループバックアドレスを許可します。1 台のマシンで試すためのもので、外部から接続されるノードでは使えません。"`
+
+	Data          string   `name:"data" default:"data" kind:"path" init:"write" en:"Folder of the database and of everything the node keeps." ja:"データベースなど、ノードが保存するすべてのデータを置くフォルダー。"`
+	MasterKeyFile string   `name:"master_key_file" default:"<data>/master.key" kind:"path" en:"File with the key that encrypts secrets at rest. KAKEHASHI_MASTER_KEY holds the key itself instead, if set." ja:"保存する秘密情報を暗号化する鍵のファイル。環境変数 KAKEHASHI_MASTER_KEY に鍵そのものを設定した場合は、そちらを使います。"`
+	FilesRoots    []string `name:"files_roots" default:"<data>/files" kind:"path" en:"Folders from which files may be published; nothing outside them is ever read." ja:"公開できるファイルを置くフォルダー。これ以外の場所のファイルは読み込みません。"`
+
+	AllowNetworks   []netip.Prefix `name:"allow_networks" default:"" en:"Private networks in which counterparts may be called, such as 10.0.0.0/8. Without it only public addresses are." ja:"接続を許可する相手方のプライベートネットワーク (例: 10.0.0.0/8)。指定しない場合は、公開アドレスにだけ接続します。"`
+	MaxMessageBytes Size           `name:"max_message_bytes" default:"1MiB" min:"16KiB" max:"64MiB" en:"Largest protocol or API message that is read." ja:"受け付けるプロトコルまたは API のメッセージの最大サイズ。"`
+	OutgoingTimeout time.Duration  `name:"outgoing_timeout" default:"30s" min:"1s" max:"10m" en:"How long one call to a counterpart may take." ja:"相手方への 1 回の呼び出しにかけられる最長時間。"`
+	RetryFor        time.Duration  `name:"retry_for" default:"24h" min:"1m" max:"90d" en:"How long a message is tried again while the counterpart does not answer." ja:"相手方が応答しないメッセージの再送を続ける期間。"`
+	BodyRetention   time.Duration  `name:"body_retention" default:"3650d" min:"1d" max:"36500d" en:"How long the bodies of messages are kept as evidence; their digests stay." ja:"証跡としてメッセージ本文を保存する期間。ダイジェストはその後も残ります。"`
+
+	LogLevel  string `name:"log_level" default:"info" choices:"debug,info,warn,error" en:"Least important level that is logged." ja:"出力するログの最低レベル。"`
+	LogFormat string `name:"log_format" default:"text" choices:"text,json" en:"Form of the log on stderr." ja:"標準エラー出力に書き出すログの形式。"`
+	Language  string `name:"language" default:"auto" choices:"auto,en,ja" en:"Language of the portal: auto follows the browser." ja:"ポータルの言語。auto の場合はブラウザーの設定に従います。"`
+
+	places map[string]string // where each setting that is not a default stands
+}
+
+// Size is a number of bytes.
+type Size int64
+
+// Level is LogLevel as slog has it.
+func (s Settings) Level() slog.Level {
+	var l slog.Level
+	if l.UnmarshalText([]byte(s.LogLevel)) != nil {
+		return slog.LevelInfo
+	}
+	return l
+}
+
+// Place tells where the setting of this name stands: file:line, environment
+// variable or flag; "" for a default.
+func (s Settings) Place(name string) string { return s.places[name] }
+
+// TLS tells whether the node serves TLS itself.
+func (s Settings) TLS() bool { return s.TLSCert != "" }
