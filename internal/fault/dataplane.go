@@ -1,0 +1,54 @@
+package fault
+
+// Kinds of the data plane and of the services that answer behind it.
+var (
+	TokenMissing = Define("token-missing", 401,
+		Words{"the request carries no data plane token that can be read", "データプレーンのトークンがないか、読み取れません"},
+		Words{"send the token of the transfer's start message as Authorization: Bearer, or as the password of Basic authentication", "転送開始メッセージで受け取ったトークンを Authorization: Bearer、または Basic 認証のパスワードとして送ってください"})
+	GrantUnknown = Define("grant-unknown", 401,
+		Words{"the token does not open this address", "このトークンではこのアドレスにアクセスできません"},
+		Words{"use address and token of the same, newest start message; a resumed or refreshed transfer has a new token", "同じ最新の転送開始メッセージにあるアドレスとトークンを組で使ってください。再開または更新された転送ではトークンが変わります"})
+	GrantClosed = Define("grant-closed", 403,
+		Words{"access has ended: {why}", "アクセスは終了しました: {why}"},
+		Words{"start a new transfer under an agreement that is in force", "有効な契約に基づいて新しい転送を開始してください"})
+	GrantSuspended = Define("grant-suspended", 403,
+		Words{"access is suspended: {why}", "アクセスは一時停止中です: {why}"},
+		Words{"wait for the transfer's next start message and use its new token", "次の転送開始メッセージを待ち、その新しいトークンを使ってください"})
+	HTTPVersion = Define("http-version", 505,
+		Words{"this address does not speak HTTP/1.0", "このアドレスは HTTP/1.0 に対応していません"},
+		Words{"use HTTP/1.1 or HTTP/2", "HTTP/1.1 または HTTP/2 を使ってください"})
+	FormatUnknown = Define("format-unknown", 400,
+		Words{"the dataset is not offered in the format {format}", "このデータセットは形式 {format} では提供されていません"},
+		Words{"ask for one of the formats in the catalogue: {known}", "カタログにある形式を指定してください: {known}"})
+	FilterUnsupported = Define("filter-unsupported", 403,
+		Words{"the terms demand a filter that the format {format} cannot apply", "契約条件が求める絞り込みを形式 {format} では適用できません"},
+		Words{"choose a format that filters item by item, or agree on terms without such a condition", "項目ごとに絞り込める形式を選ぶか、その条件を含まない契約を結んでください"})
+)
+
+// Kinds of the file service.
+var (
+	PathRelative = Define("file-path-relative", 400,
+		Words{"{path} is not an absolute path", "{path} は絶対パスではありません"},
+		Words{"name the file from the root of the node's file system", "ノードのファイルシステムのルートからの絶対パスを指定してください"})
+	FileMissing = Define("file-missing", 404,
+		Words{"there is no file {path} on the node's machine", "ノードのマシンにファイル {path} がありません"},
+		Words{"check the path; it is read on the machine that runs the node", "パスを確認してください。パスはノードが動作しているマシン上のものです"})
+	FileOutsideRoots = Define("file-outside-roots", 403,
+		Words{"{path} lies outside the folders that may be published", "{path} は公開が許可されたフォルダーの外にあります"},
+		Words{"move the file into one of {roots}, or add its folder to the setting files.roots", "ファイルを {roots} のいずれかに移すか、そのフォルダーを設定 files.roots に追加してください"})
+	FileIsFolder = Define("file-not-regular", 400,
+		Words{"{path} is a folder or a device, not a file", "{path} はフォルダーまたはデバイスであり、ファイルではありません"},
+		Words{"publish one file; pack a folder into an archive first", "ファイルを一つ指定してください。フォルダーは先にアーカイブにまとめてください"})
+	FileUnreadable = Define("file-unreadable", 502,
+		Words{"the file {path} cannot be read", "ファイル {path} を読み取れません"},
+		Words{"let the user that runs the node read the file, then try again", "ノードの実行ユーザーにファイルの読み取り権限を与え、もう一度お試しください"})
+	SourceChanged = Define("source-changed", 409,
+		Words{"the file of {dataset} has changed since it was published", "{dataset} のファイルは公開後に変更されています"},
+		Words{"its provider must publish it again", "提供者側で再度公開する必要があります"})
+	SourceGone = Define("source-gone", 410,
+		Words{"the file of {dataset} is no longer there", "{dataset} のファイルは存在しません"},
+		Words{"its provider must put the file back or publish it again", "提供者側でファイルを元に戻すか、再度公開する必要があります"})
+	SourceUnreadable = Define("source-unreadable", 502,
+		Words{"the file of {dataset} cannot be read at the moment", "{dataset} のファイルを現在読み取れません"},
+		Words{"try again later; its provider finds the reason in the node's log", "しばらくしてから再度お試しください。原因は提供者のノードのログで確認できます"})
+)
