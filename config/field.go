@@ -100,11 +100,15 @@ func field(name string) Field {
 // derived tells whether the default follows from other settings.
 func (f Field) derived() bool { return strings.Contains(f.Default, "<") }
 
-const maxText = 200 // characters of a title
+const (
+	maxText = 200 // characters of a title
+	maxName = 63
+	maxHost = 253 // RFC 1035 section 2.3.4
+)
 
 var (
-	validName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
-	validHost = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?$`)
+	validName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
+	validHost = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$`)
 )
 
 // one parses a single value. base is the folder that relative paths start from.
@@ -129,7 +133,7 @@ func (f Field) one(text, base, place string) (any, *fault.Error) {
 		}
 		return wrong(fault.SettingChoice, "choices", strings.Join(f.Choices, ", "))
 	case "name":
-		if !validName.MatchString(text) {
+		if len(text) > maxName || !validName.MatchString(text) {
 			return wrong(fault.SettingName)
 		}
 	case "text":
@@ -237,7 +241,7 @@ func validAddress(s string) bool {
 	if _, err := netip.ParseAddr(host); err == nil {
 		return true
 	}
-	return host == "" || validHost.MatchString(host)
+	return host == "" || len(host) <= maxHost && validHost.MatchString(host)
 }
 
 func plainURL(s string) (string, bool) {

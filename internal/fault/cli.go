@@ -6,11 +6,11 @@ var (
 		Words{"{command} needs a command", "{command} に続くコマンドが指定されていません"},
 		Words{"{command} --help lists them", "コマンドの一覧は {command} --help で確認できます"})
 	CommandUnknown = Define("command-unknown", 400,
-		Words{"there is no command {name}", "{name} というコマンドはありません"},
-		Words{"kakehashi --help lists them", "コマンドの一覧は kakehashi --help で確認できます"})
+		Words{"{command} has no command {name}", "{command} に {name} というコマンドはありません"},
+		Words{"{command} --help lists them", "コマンドの一覧は {command} --help で確認できます"})
 	CommandMisspelt = Define("command-misspelt", 400,
-		Words{"there is no command {name}", "{name} というコマンドはありません"},
-		Words{"did you mean {guess}? kakehashi --help lists them", "{guess} ではありませんか。コマンドの一覧は kakehashi --help で確認できます"})
+		Words{"{command} has no command {name}", "{command} に {name} というコマンドはありません"},
+		Words{"did you mean {guess}? {command} --help lists them", "{guess} ではありませんか。コマンドの一覧は {command} --help で確認できます"})
 	FlagUnknown = Define("flag-unknown", 400,
 		Words{"{command} has no flag {name}", "{command} に {name} というオプションはありません"},
 		Words{"{command} --help lists them", "オプションの一覧は {command} --help で確認できます"})
