@@ -122,7 +122,8 @@ func (r *Room) Session(ctx context.Context, session string) (Principal, error) {
 func (r *Room) Logout(ctx context.Context, session string) error {
 	digest := digestOf(session)
 	if err := r.db.Update(ctx, func(tx store.Tx) error {
-		return tx.Exec(`DELETE FROM account_sessions WHERE digest = $1`, digest)
+		return tx.Exec(`DELETE FROM account_sessions
+			WHERE (participant, digest) IN (SELECT participant, digest FROM account_sessions WHERE digest = $1)`, digest)
 	}); err != nil {
 		return fmt.Errorf("end session: %w", err)
 	}

@@ -35,13 +35,19 @@ var (
 		Words{"check the path; it is read on the machine that runs the node", "パスを確認してください。パスはノードが動作しているマシン上のものです"})
 	FileOutsideRoots = Define("file-outside-roots", 403,
 		Words{"{path} lies outside the folders that may be published", "{path} は公開が許可されたフォルダーの外にあります"},
-		Words{"move the file into one of {roots}, or add its folder to the setting files.roots", "ファイルを {roots} のいずれかに移すか、そのフォルダーを設定 files.roots に追加してください"})
+		Words{"move the file into one of {roots}, or add its folder to the setting files_roots", "ファイルを {roots} のいずれかに移すか、そのフォルダーを設定 files_roots に追加してください"})
 	FileIsFolder = Define("file-not-regular", 400,
 		Words{"{path} is a folder or a device, not a file", "{path} はフォルダーまたはデバイスであり、ファイルではありません"},
 		Words{"publish one file; pack a folder into an archive first", "ファイルを一つ指定してください。フォルダーは先にアーカイブにまとめてください"})
 	FileUnreadable = Define("file-unreadable", 502,
 		Words{"the file {path} cannot be read", "ファイル {path} を読み取れません"},
 		Words{"let the user that runs the node read the file, then try again", "ノードの実行ユーザーにファイルの読み取り権限を与え、もう一度お試しください"})
+	FileChanging = Define("file-changing", 409,
+		Words{"the file {path} is being written while it is read", "ファイル {path} は読み取り中に書き換えられました"},
+		Words{"publish it once it is complete", "書き込みが完了してから公開してください"})
+	DatasetTaken = Define("dataset-taken", 409,
+		Words{"the id {dataset} belongs to a dataset of the service {service}", "ID {dataset} はサービス {service} のデータセットで使われています"},
+		Words{"choose another id", "別の ID を指定してください"})
 	SourceChanged = Define("source-changed", 409,
 		Words{"the file of {dataset} has changed since it was published", "{dataset} のファイルは公開後に変更されています"},
 		Words{"its provider must publish it again", "提供者側で再度公開する必要があります"})

@@ -1,0 +1,252 @@
+// Package agreement is what two parties are bound to: the noun that negotiation
+// brings about and that transfer, data plane, policy and portal share, so that
+// none of them needs negotiation.
+//
+// It does not judge terms; policy does.
+package agreement
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync"
+	"time"
+
+	"kakehashi/evidence"
+	"kakehashi/internal/fault"
+	"kakehashi/internal/strictjson"
+	"kakehashi/participant"
+	"kakehashi/store"
+)
+
+//go:embed schema/*.sql
+var files embed.FS
+
+// Schema is what agreement keeps.
+var Schema = store.Schema{Owner: "agreement", Files: sub(files)}
+
+func sub(f embed.FS) fs.FS { s, _ := fs.Sub(f, "schema"); return s }
+
+// Role is the side of an agreement that we are on.
+type Role string
+
+const (
+	Provider Role = "provider"
+	Consumer Role = "consumer"
+)
+
+// Agreement is what was agreed. All but its end is immutable.
+type Agreement struct {
+	ID             string         `json:"id"`
+	Role           Role           `json:"role"`
+	Counterparty   string         `json:"counterparty"`
+	Assigner       string         `json:"assigner"` // the provider
+	Assignee       string         `json:"assignee"` // the consumer
+	Dataset        string         `json:"dataset"`
+	DatasetVersion int64          `json:"datasetVersion,omitempty"` // as published when agreed; provider only
+	Offer          string         `json:"offer"`
+	Policy         strictjson.Raw `json:"policy"` // the rules
+	Body           strictjson.Raw `json:"body"`   // the agreement as it stood on the wire
+	Negotiation    string         `json:"negotiation"`
+	Signed         time.Time      `json:"signed"`
+
+	Ended time.Time `json:"-"` // zero: in force
+	Why   string    `json:"-"`
+}
+
+// Config is what a Room needs.
+type Config struct {
+	DB       store.DB
+	Evidence *evidence.Log
+	Now      func() time.Time
+}
+
+// Room is the agreements of all participants of a node.
+type Room struct {
+	c Config
+
+	mu     sync.RWMutex
+	cached map[key]Agreement // in force when read; dropped by End after its commit
+}
+
+type key struct {
+	p  participant.ID
+	id string
+}
+
+// maxCached bounds the agreements kept in memory; past it the cache starts anew.
+const maxCached = 10_000
+
+// Open makes the room.
+func Open(c Config) *Room { return &Room{c: c, cached: map[key]Agreement{}} }
+
+// Conclude keeps a new agreement in the caller's unit, with its leaf. An id that
+// exists already is store.ErrConflict: an agreement is concluded once.
+func (r *Room) Conclude(tx store.Tx, p participant.ID, a Agreement) error {
+	body, err := strictjson.Encode(a)
+	if err != nil {
+		return err
+	}
+	err = tx.Exec(`INSERT INTO agreement_agreements (participant, id, role, counterparty, dataset, negotiation, signed, body)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+		string(p), a.ID, string(a.Role), a.Counterparty, a.Dataset, a.Negotiation, a.Signed.UnixMicro(), body)
+	if err != nil {
+		return fmt.Errorf("conclude agreement %s: %w", a.ID, err)
+	}
+	tx.AfterCommit(func() { r.keep(p, a) })
+	return r.c.Evidence.Append(tx, p, evidence.Leaf{
+		Type: "kh.agreement.concluded", Process: a.ID, Version: 1, Counterparty: a.Counterparty,
+		Correlation: map[string]string{"agreement": a.ID, "negotiation": a.Negotiation},
+		Hashes:      map[string]string{"agreement": evidence.Digest(a.Body)},
+		Facts:       map[string]string{"role": string(a.Role), "dataset": a.Dataset, "offer": a.Offer},
+	}, evidence.Body{Digest: evidence.Digest(a.Body), Bytes: a.Body, Class: "agreement"})
+}
+
+// Get reads one agreement, ended or not; fault.AgreementUnknown if there is none.
+func (r *Room) Get(ctx context.Context, p participant.ID, id string) (Agreement, error) {
+	r.mu.RLock()
+	a, ok := r.cached[key{p, id}]
+	r.mu.RUnlock()
+	if ok {
+		return a, nil
+	}
+	err := r.c.DB.View(ctx, func(tx store.Tx) error {
+		var err error
+		a, err = r.GetTx(tx, p, id)
+		return err
+	})
+	if err == nil && a.Ended.IsZero() {
+		r.keep(p, a)
+	}
+	return a, err
+}
+
+// GetTx is Get inside a unit, past the cache.
+func (r *Room) GetTx(tx store.Tx, p participant.ID, id string) (Agreement, error) {
+	var body []byte
+	var ended int64
+	var why string
+	err := tx.QueryRow(`SELECT body, ended, why FROM agreement_agreements WHERE participant = $1 AND id = $2`,
+		string(p), id).Scan(&body, &ended, &why)
+	if errors.Is(err, store.ErrNotFound) {
+		return Agreement{}, fault.AgreementUnknown.At("/agreementId", "agreement", id)
+	}
+	if err != nil {
+		return Agreement{}, fmt.Errorf("read agreement %s: %w", id, err)
+	}
+	return decode(body, ended, why)
+}
+
+// End ends an agreement in the caller's unit. Ending an ended one changes
+// nothing. Who has transfers under it ends them in the same unit.
+func (r *Room) End(tx store.Tx, p participant.ID, id, why string) error {
+	a, err := r.GetTx(tx, p, id)
+	if err != nil || !a.Ended.IsZero() {
+		return err
+	}
+	now := r.c.Now()
+	if err := tx.Exec(`UPDATE agreement_agreements SET ended = $3, why = $4 WHERE participant = $1 AND id = $2 AND ended = 0`,
+		string(p), id, now.UnixMicro(), why); err != nil {
+		return err
+	}
+	tx.AfterCommit(func() {
+		r.mu.Lock()
+		delete(r.cached, key{p, id})
+		r.mu.Unlock()
+	})
+	return r.c.Evidence.Append(tx, p, evidence.Leaf{
+		Type: "kh.agreement.ended", Process: id, Version: 2, Counterparty: a.Counterparty, At: now,
+		Correlation: map[string]string{"agreement": id, "negotiation": a.Negotiation},
+		Facts:       map[string]string{"reason": why},
+	})
+}
+
+// InForce is the newest agreement in force as consumer with that counterpart
+// about that dataset; fault.AgreementUnknown if there is none. Whether its terms
+// still permit use is for policy to say.
+func (r *Room) InForce(ctx context.Context, p participant.ID, counterparty, dataset string) (Agreement, error) {
+	var a Agreement
+	err := r.c.DB.View(ctx, func(tx store.Tx) error {
+		var body []byte
+		err := tx.QueryRow(`SELECT body FROM agreement_agreements
+			WHERE participant = $1 AND counterparty = $2 AND dataset = $3 AND role = 'consumer' AND ended = 0
+			ORDER BY signed DESC LIMIT 1`, string(p), counterparty, dataset).Scan(&body)
+		if errors.Is(err, store.ErrNotFound) {
+			return fault.AgreementUnknown.At("", "agreement", dataset)
+		}
+		if err != nil {
+			return err
+		}
+		a, err = decode(body, 0, "")
+		return err
+	})
+	return a, err
+}
+
+// List is one page, newest first; before is the id that ended the last page.
+func (r *Room) List(ctx context.Context, p participant.ID, before string, limit int) (page []Agreement, next string, err error) {
+	if limit <= 0 || limit > 500 {
+		limit = 100
+	}
+	err = r.c.DB.View(ctx, func(tx store.Tx) error {
+		signed, id := int64(1<<62), "\uffff"
+		if before != "" {
+			id = before
+			err := tx.QueryRow(`SELECT signed FROM agreement_agreements WHERE participant = $1 AND id = $2`, string(p), before).Scan(&signed)
+			if errors.Is(err, store.ErrNotFound) {
+				return fault.NotFound.At("cursor", "what", before)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		rows, err := tx.Query(`SELECT body, ended, why FROM agreement_agreements
+			WHERE participant = $1 AND (signed, id) < ($2, $3) ORDER BY signed DESC, id DESC LIMIT $4`,
+			string(p), signed, id, limit+1)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var body []byte
+			var ended int64
+			var why string
+			if err := rows.Scan(&body, &ended, &why); err != nil {
+				return err
+			}
+			a, err := decode(body, ended, why)
+			if err != nil {
+				return err
+			}
+			page = append(page, a)
+		}
+		return rows.Err()
+	})
+	if err == nil && len(page) > limit {
+		page = page[:limit]
+		next = page[limit-1].ID
+	}
+	return page, next, err
+}
+
+func (r *Room) keep(p participant.ID, a Agreement) {
+	r.mu.Lock()
+	if len(r.cached) >= maxCached {
+		clear(r.cached)
+	}
+	r.cached[key{p, a.ID}] = a
+	r.mu.Unlock()
+}
+
+func decode(body []byte, ended int64, why string) (Agreement, error) {
+	var a Agreement
+	if err := strictjson.Decode(body, &a); err != nil {
+		return a, fmt.Errorf("read a kept agreement: %w", err)
+	}
+	if ended != 0 {
+		a.Ended, a.Why = time.UnixMicro(ended).UTC(), why
+	}
+	return a, nil
+}

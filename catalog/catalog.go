@@ -1,0 +1,235 @@
+// Package catalog is what a participant offers: datasets, the offers that carry
+// their terms, and what each counterpart may see of them.
+//
+// Services publish into it; it never asks them. It is not for reading other
+// people's catalogues (that is the DSP client's) and holds no data itself.
+package catalog
+
+import (
+	"context"
+	"embed"
+	"io/fs"
+	"sync"
+	"time"
+
+	"kakehashi/evidence"
+	"kakehashi/internal/fault"
+	"kakehashi/internal/ids"
+	"kakehashi/internal/strictjson"
+	"kakehashi/odrl"
+	"kakehashi/participant"
+	"kakehashi/policy"
+	"kakehashi/store"
+)
+
+//go:embed schema/*.sql
+var files embed.FS
+
+// Schema is what catalog keeps.
+var Schema = store.Schema{Owner: "catalog", Files: sub(files)}
+
+func sub(f embed.FS) fs.FS { s, _ := fs.Sub(f, "schema"); return s }
+
+// Dataset is one thing that can be had under terms (DCAT Dataset).
+type Dataset struct {
+	ID          string            `json:"id"` // any IRI; New makes one when empty
+	Title       string            `json:"title"`
+	Description string            `json:"description,omitempty"`
+	Service     string            `json:"service"` // name of the service that answers for it
+	Formats     []string          `json:"formats"` // Word-PULL or Word-PUSH, at least one
+	Source      strictjson.Raw    `json:"source,omitempty"`
+	Meta        map[string]string `json:"meta,omitempty"` // further DCAT and DCT terms, shown as they are
+
+	Version   int64     `json:"-"` // counts up with each publication
+	Offers    []Offer   `json:"-"` // at least one; in force
+	Withdrawn time.Time `json:"-"`
+	Updated   time.Time `json:"-"`
+}
+
+// Offer is the terms of one dataset. It is immutable: new terms are a new offer.
+type Offer struct {
+	ID     string         `json:"id"`
+	Policy strictjson.Raw `json:"policy"` // ODRL rules, without @id, @type and target
+}
+
+// Config is what a Room needs.
+type Config struct {
+	DB       store.DB
+	Policy   *policy.Engine
+	Evidence *evidence.Log
+	Now      func() time.Time
+}
+
+// Room is the catalogues of all participants of a node.
+type Room struct {
+	c Config
+
+	mu     sync.RWMutex
+	offers map[offerKey]published // offers are immutable; withdrawn ones are dropped here
+}
+
+type offerKey struct {
+	p  participant.ID
+	id string
+}
+
+type published struct {
+	dataset Dataset
+	offer   Offer
+}
+
+// maxCached bounds the offers that are kept in memory; past it the cache starts anew.
+const maxCached = 10_000
+
+// Open makes the room; the tables exist by Schema.
+func Open(c Config) *Room {
+	return &Room{c: c, offers: map[offerKey]published{}}
+}
+
+// Publish writes a dataset and its offers in the caller's unit, with its leaf.
+// An id that is published already becomes its next version; offers of the last
+// version whose id is not among the new ones are withdrawn. The terms must be
+// understood by this node: fault.OfferNotUnderstood names the place otherwise.
+// It returns the dataset with the ids and the version that it got.
+func (r *Room) Publish(tx store.Tx, p participant.ID, d Dataset) (Dataset, error) {
+	if err := check(&d); err != nil {
+		return d, err
+	}
+	for i := range d.Offers {
+		o := &d.Offers[i]
+		if o.ID == "" {
+			o.ID = ids.New()
+		}
+		if err := r.c.Policy.Publishable(o.Policy); err != nil {
+			return d, err
+		}
+	}
+	now := r.c.Now()
+	if err := r.save(tx, p, &d, now); err != nil {
+		return d, err
+	}
+	first := d.Offers[0]
+	parsed, err := odrl.Parse(first.Policy)
+	if err != nil {
+		return d, err
+	}
+	return d, r.c.Evidence.Append(tx, p, evidence.Leaf{
+		Type: "kh.catalog.published", Process: d.ID, Version: d.Version, At: now,
+		Hashes: map[string]string{"policy": parsed.Hash()},
+		Facts:  map[string]string{"dataset": d.ID, "offer": first.ID, "service": d.Service},
+	})
+}
+
+// Withdraw ends the offering of a dataset; agreements about it stay in force.
+func (r *Room) Withdraw(tx store.Tx, p participant.ID, id string) error {
+	d, err := r.load(tx, p, id)
+	if err != nil {
+		return err
+	}
+	now := r.c.Now()
+	if err := r.withdraw(tx, p, id, now); err != nil {
+		return err
+	}
+	for _, o := range d.Offers {
+		tx.AfterCommit(func() { r.forget(p, o.ID) })
+	}
+	return r.c.Evidence.Append(tx, p, evidence.Leaf{
+		Type: "kh.catalog.withdrawn", Process: id, Version: d.Version, At: now,
+		Facts: map[string]string{"dataset": id},
+	})
+}
+
+// Offer finds an offer and its dataset. An offer that was withdrawn is
+// fault.OfferWithdrawn with the id of one that is in force, an unknown one
+// fault.OfferUnknown.
+func (r *Room) Offer(ctx context.Context, p participant.ID, id string) (Dataset, Offer, error) {
+	key := offerKey{p, id}
+	r.mu.RLock()
+	hit, ok := r.offers[key]
+	r.mu.RUnlock()
+	if ok {
+		return hit.dataset, hit.offer, nil
+	}
+	var d Dataset
+	var o Offer
+	err := r.c.DB.View(ctx, func(tx store.Tx) error {
+		var err error
+		d, o, err = r.loadOffer(tx, p, id)
+		return err
+	})
+	if err != nil {
+		return Dataset{}, Offer{}, err
+	}
+	r.mu.Lock()
+	if len(r.offers) >= maxCached {
+		clear(r.offers)
+	}
+	r.offers[key] = published{d, o}
+	r.mu.Unlock()
+	return d, o, nil
+}
+
+func (r *Room) forget(p participant.ID, offer string) {
+	r.mu.Lock()
+	delete(r.offers, offerKey{p, offer})
+	r.mu.Unlock()
+}
+
+// Dataset reads one dataset with its offers in force; fault.NotFound if there is
+// none or it was withdrawn.
+func (r *Room) Dataset(ctx context.Context, p participant.ID, id string) (Dataset, error) {
+	var d Dataset
+	err := r.c.DB.View(ctx, func(tx store.Tx) error {
+		var err error
+		d, err = r.load(tx, p, id)
+		return err
+	})
+	if err == nil && !d.Withdrawn.IsZero() {
+		err = fault.NotFound.At(id, "what", id)
+	}
+	return d, err
+}
+
+// Visible is one page, in the order of ids, of the datasets that the counterpart
+// may see. next continues it and is empty at the end; limit is at most 1,000.
+func (r *Room) Visible(ctx context.Context, p participant.ID, counterparty, after string, limit int) (page []Dataset, next string, err error) {
+	if limit <= 0 || limit > 1000 {
+		limit = 1000
+	}
+	err = r.c.DB.View(ctx, func(tx store.Tx) error {
+		page, err = r.list(tx, p, after, limit+1)
+		return err
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	if len(page) > limit {
+		page = page[:limit]
+		next = page[limit-1].ID
+	}
+	seen := page[:0]
+	for _, d := range page {
+		if offers := policy.Shown(r.c.Policy, counterparty, d.Offers, func(o Offer) strictjson.Raw { return o.Policy }); len(offers) > 0 {
+			d.Offers = offers
+			seen = append(seen, d)
+		}
+	}
+	return seen, next, nil
+}
+
+func check(d *Dataset) error {
+	switch {
+	case d.Title == "":
+		return fault.DatasetIncomplete.At("/title", "member", "title")
+	case len(d.Formats) == 0:
+		return fault.DatasetIncomplete.At("/formats", "member", "formats")
+	case len(d.Offers) == 0:
+		return fault.DatasetIncomplete.At("/offers", "member", "offers")
+	case len(d.ID) > 2048:
+		return fault.DatasetIncomplete.At("/id", "member", "id")
+	}
+	if d.ID == "" {
+		d.ID = ids.New()
+	}
+	return nil
+}

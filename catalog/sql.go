@@ -1,0 +1,197 @@
+package catalog
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"kakehashi/internal/fault"
+	"kakehashi/internal/strictjson"
+	"kakehashi/participant"
+	"kakehashi/store"
+)
+
+func (r *Room) save(tx store.Tx, p participant.ID, d *Dataset, now time.Time) error {
+	body, err := strictjson.Encode(*d)
+	if err != nil {
+		return err
+	}
+	err = tx.QueryRow(`INSERT INTO catalog_datasets (participant, id, service, version, title, withdrawn, body, updated)
+		VALUES ($1, $2, $3, 1, $4, 0, $5, $6)
+		ON CONFLICT (participant, id) DO UPDATE SET service = excluded.service, version = catalog_datasets.version + 1,
+		  title = excluded.title, withdrawn = 0, body = excluded.body, updated = excluded.updated
+		RETURNING version`,
+		string(p), d.ID, d.Service, d.Title, body, now.UnixMicro()).Scan(&d.Version)
+	if err != nil {
+		return fmt.Errorf("keep dataset %s: %w", d.ID, err)
+	}
+	d.Updated = now
+	old, err := r.loadOffers(tx, p, d.ID)
+	if err != nil {
+		return err
+	}
+	keep := map[string]bool{}
+	for _, o := range d.Offers {
+		keep[o.ID] = true
+	}
+	for _, o := range old {
+		if keep[o.ID] {
+			return fault.OfferExists.At("/offers", "offer", o.ID)
+		}
+		tx.AfterCommit(func() { r.forget(p, o.ID) })
+	}
+	if err := tx.Exec(`UPDATE catalog_offers SET withdrawn = $3 WHERE participant = $1 AND dataset = $2 AND withdrawn = 0`,
+		string(p), d.ID, now.UnixMicro()); err != nil {
+		return err
+	}
+	for _, o := range d.Offers {
+		err := tx.Exec(`INSERT INTO catalog_offers (participant, id, dataset, version, policy) VALUES ($1, $2, $3, $4, $5)`,
+			string(p), o.ID, d.ID, d.Version, []byte(o.Policy))
+		if errors.Is(err, store.ErrConflict) {
+			return fault.OfferExists.At("/offers", "offer", o.ID).Because(err)
+		}
+		if err != nil {
+			return fmt.Errorf("keep offer %s: %w", o.ID, err)
+		}
+	}
+	return nil
+}
+
+func (r *Room) withdraw(tx store.Tx, p participant.ID, id string, now time.Time) error {
+	if err := tx.Exec(`UPDATE catalog_datasets SET withdrawn = $3, updated = $3 WHERE participant = $1 AND id = $2`,
+		string(p), id, now.UnixMicro()); err != nil {
+		return err
+	}
+	return tx.Exec(`UPDATE catalog_offers SET withdrawn = $3 WHERE participant = $1 AND dataset = $2 AND withdrawn = 0`,
+		string(p), id, now.UnixMicro())
+}
+
+func (r *Room) load(tx store.Tx, p participant.ID, id string) (Dataset, error) {
+	var body []byte
+	var version, withdrawn, updated int64
+	err := tx.QueryRow(`SELECT version, withdrawn, body, updated FROM catalog_datasets WHERE participant = $1 AND id = $2`,
+		string(p), id).Scan(&version, &withdrawn, &body, &updated)
+	if errors.Is(err, store.ErrNotFound) {
+		return Dataset{}, fault.NotFound.At(id, "what", id)
+	}
+	if err != nil {
+		return Dataset{}, fmt.Errorf("read dataset %s: %w", id, err)
+	}
+	d, err := decode(version, withdrawn, body, updated)
+	if err != nil {
+		return d, err
+	}
+	d.Offers, err = r.loadOffers(tx, p, id)
+	return d, err
+}
+
+func decode(version, withdrawn int64, body []byte, updated int64) (Dataset, error) {
+	var d Dataset
+	if err := strictjson.Decode(body, &d); err != nil {
+		return d, fmt.Errorf("read a kept dataset: %w", err)
+	}
+	d.Version = version
+	d.Updated = time.UnixMicro(updated).UTC()
+	if withdrawn != 0 {
+		d.Withdrawn = time.UnixMicro(withdrawn).UTC()
+	}
+	return d, nil
+}
+
+func (r *Room) loadOffers(tx store.Tx, p participant.ID, dataset string) ([]Offer, error) {
+	rows, err := tx.Query(`SELECT id, policy FROM catalog_offers WHERE participant = $1 AND dataset = $2 AND withdrawn = 0 ORDER BY id`,
+		string(p), dataset)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var out []Offer
+	for rows.Next() {
+		var o Offer
+		var policy []byte
+		if err := rows.Scan(&o.ID, &policy); err != nil {
+			return nil, err
+		}
+		o.Policy = policy
+		out = append(out, o)
+	}
+	return out, rows.Err()
+}
+
+func (r *Room) loadOffer(tx store.Tx, p participant.ID, id string) (Dataset, Offer, error) {
+	o := Offer{ID: id}
+	var dataset string
+	var withdrawn, version int64
+	var policy []byte
+	err := tx.QueryRow(`SELECT dataset, version, policy, withdrawn FROM catalog_offers WHERE participant = $1 AND id = $2`,
+		string(p), id).Scan(&dataset, &version, &policy, &withdrawn)
+	if errors.Is(err, store.ErrNotFound) {
+		return Dataset{}, o, fault.OfferUnknown.At("/offer/@id", "offer", id)
+	}
+	if err != nil {
+		return Dataset{}, o, fmt.Errorf("read offer %s: %w", id, err)
+	}
+	o.Policy = policy
+	d, err := r.load(tx, p, dataset)
+	if err != nil {
+		return d, o, err
+	}
+	if withdrawn != 0 {
+		now := "-"
+		if len(d.Offers) > 0 {
+			now = d.Offers[0].ID
+		}
+		return d, o, fault.OfferWithdrawn.At("/offer/@id", "offer", id, "instead", now)
+	}
+	d.Version = version
+	return d, o, nil
+}
+
+// list reads a page of what is offered, with the offers of the whole page in one query.
+func (r *Room) list(tx store.Tx, p participant.ID, after string, limit int) ([]Dataset, error) {
+	rows, err := tx.Query(`SELECT version, withdrawn, body, updated FROM catalog_datasets
+		WHERE participant = $1 AND id > $2 AND withdrawn = 0 ORDER BY id LIMIT $3`, string(p), after, limit)
+	if err != nil {
+		return nil, err
+	}
+	var out []Dataset
+	at := map[string]int{}
+	for rows.Next() {
+		var version, withdrawn, updated int64
+		var body []byte
+		if err := rows.Scan(&version, &withdrawn, &body, &updated); err != nil {
+			rows.Close()
+			return nil, err
+		}
+		d, err := decode(version, withdrawn, body, updated)
+		if err != nil {
+			rows.Close()
+			return nil, err
+		}
+		at[d.ID] = len(out)
+		out = append(out, d)
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil || len(out) == 0 {
+		return out, err
+	}
+	rows, err = tx.Query(`SELECT dataset, id, policy FROM catalog_offers
+		WHERE participant = $1 AND dataset >= $2 AND dataset <= $3 AND withdrawn = 0 ORDER BY dataset, id`,
+		string(p), out[0].ID, out[len(out)-1].ID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var dataset string
+		var o Offer
+		var policy []byte
+		if err := rows.Scan(&dataset, &o.ID, &policy); err != nil {
+			return nil, err
+		}
+		o.Policy = policy
+		if i, ok := at[dataset]; ok {
+			out[i].Offers = append(out[i].Offers, o)
+		}
+	}
+	return out, rows.Err()
+}

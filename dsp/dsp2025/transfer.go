@@ -1,0 +1,171 @@
+package dsp2025
+
+import "strings"
+
+// TransferRequest is the TransferRequestMessage. DataAddress is for push only.
+type TransferRequest struct {
+	Head
+	ID              string       `json:"@id,omitzero"`
+	ConsumerPid     string       `json:"consumerPid"`
+	AgreementID     string       `json:"agreementId"`
+	Format          string       `json:"format"`
+	DataAddress     *DataAddress `json:"dataAddress,omitzero"`
+	CallbackAddress string       `json:"callbackAddress"`
+}
+
+func (*TransferRequest) typeName() string { return "TransferRequestMessage" }
+func (m *TransferRequest) check() (string, string) {
+	at, reason := m.DataAddress.check()
+	return first("/@id", optional(m.ID), "/consumerPid", need(m.ConsumerPid), "/agreementId", need(m.AgreementID), "/format", need(m.Format),
+		"/callbackAddress", need(m.CallbackAddress), "/dataAddress"+at, reason)
+}
+
+// TransferStart is the TransferStartMessage; with DataAddress for pull.
+type TransferStart struct {
+	Head
+	ID          string       `json:"@id,omitzero"`
+	ProviderPid string       `json:"providerPid"`
+	ConsumerPid string       `json:"consumerPid"`
+	DataAddress *DataAddress `json:"dataAddress,omitzero"`
+}
+
+func (*TransferStart) typeName() string { return "TransferStartMessage" }
+func (m *TransferStart) check() (string, string) {
+	at, reason := m.DataAddress.check()
+	return first("/@id", optional(m.ID), "/providerPid", need(m.ProviderPid), "/consumerPid", need(m.ConsumerPid), "/dataAddress"+at, reason)
+}
+
+// TransferSuspension is the TransferSuspensionMessage.
+type TransferSuspension struct {
+	Head
+	ID          string `json:"@id,omitzero"`
+	ProviderPid string `json:"providerPid"`
+	ConsumerPid string `json:"consumerPid"`
+	Code        string `json:"code,omitzero"`
+	Reason      []any  `json:"reason,omitempty"`
+}
+
+func (*TransferSuspension) typeName() string { return "TransferSuspensionMessage" }
+func (m *TransferSuspension) check() (string, string) {
+	return first("/@id", optional(m.ID), "/providerPid", need(m.ProviderPid), "/consumerPid", need(m.ConsumerPid), "/code", optional(m.Code))
+}
+
+// TransferCompletion is the TransferCompletionMessage.
+type TransferCompletion struct {
+	Head
+	ID          string `json:"@id,omitzero"`
+	ProviderPid string `json:"providerPid"`
+	ConsumerPid string `json:"consumerPid"`
+}
+
+func (*TransferCompletion) typeName() string { return "TransferCompletionMessage" }
+func (m *TransferCompletion) check() (string, string) {
+	return first("/@id", optional(m.ID), "/providerPid", need(m.ProviderPid), "/consumerPid", need(m.ConsumerPid))
+}
+
+// TransferTermination is the TransferTerminationMessage.
+type TransferTermination struct {
+	Head
+	ID          string `json:"@id,omitzero"`
+	ProviderPid string `json:"providerPid"`
+	ConsumerPid string `json:"consumerPid"`
+	Code        string `json:"code,omitzero"`
+	Reason      []any  `json:"reason,omitempty"`
+}
+
+func (*TransferTermination) typeName() string { return "TransferTerminationMessage" }
+func (m *TransferTermination) check() (string, string) {
+	return first("/@id", optional(m.ID), "/providerPid", need(m.ProviderPid), "/consumerPid", need(m.ConsumerPid), "/code", optional(m.Code))
+}
+
+// TransferProcess is the answer that tells the state.
+type TransferProcess struct {
+	Head
+	ProviderPid string `json:"providerPid"`
+	ConsumerPid string `json:"consumerPid"`
+	State       string `json:"state"`
+}
+
+func (*TransferProcess) typeName() string { return "TransferProcess" }
+func (m *TransferProcess) check() (string, string) {
+	m.State = State(m.State)
+	return first("/providerPid", need(m.ProviderPid), "/consumerPid", need(m.ConsumerPid), "/state", need(m.State))
+}
+
+// TransferError is the answer to a transfer message that is refused.
+type TransferError struct {
+	Head
+	ProviderPid string   `json:"providerPid"`
+	ConsumerPid string   `json:"consumerPid"`
+	Code        string   `json:"code,omitzero"`
+	Reason      []string `json:"reason,omitempty"`
+}
+
+func (*TransferError) typeName() string { return "TransferError" }
+func (m *TransferError) check() (string, string) {
+	return first("/providerPid", need(m.ProviderPid), "/consumerPid", need(m.ConsumerPid))
+}
+
+// DataAddress is where data is (pull) or goes (push).
+type DataAddress struct {
+	Type               string             `json:"@type"`
+	EndpointType       string             `json:"endpointType"`
+	Endpoint           string             `json:"endpoint,omitzero"`
+	EndpointProperties []EndpointProperty `json:"endpointProperties,omitempty"`
+}
+
+// EndpointProperty is one named value of a DataAddress.
+type EndpointProperty struct {
+	Type  string `json:"@type"`
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// check also gives the types that a reader of JSON-LD needs.
+func (a *DataAddress) check() (string, string) {
+	if a == nil {
+		return "", ""
+	}
+	a.Type = "DataAddress"
+	for i := range a.EndpointProperties {
+		a.EndpointProperties[i].Type = "EndpointProperty"
+	}
+	return first("/endpointType", need(a.EndpointType), "/endpoint", optional(a.Endpoint))
+}
+
+// Names of EDC, which reads and writes properties under its own namespace.
+const (
+	edc = "https://w3id.org/edc/v0.0.1/ns/"
+	// EndpointHTTP is the endpointType of plain HTTP.
+	EndpointHTTP = "https://w3id.org/idsa/v4.1/HTTP"
+)
+
+// PullAddress is the address of a start message: what EDC and what others look
+// for, both (EDC ignores endpoint alone).
+func PullAddress(endpoint, token string) *DataAddress {
+	p := []EndpointProperty{{Name: edc + "endpoint", Value: endpoint}}
+	for _, ns := range []string{"", edc} {
+		p = append(p, EndpointProperty{Name: ns + "authorization", Value: token}, EndpointProperty{Name: ns + "authType", Value: "bearer"})
+	}
+	return &DataAddress{EndpointType: EndpointHTTP, Endpoint: endpoint, EndpointProperties: p}
+}
+
+// URL is the address itself: the member, else EDC's property, else the bare one.
+func (a DataAddress) URL() string {
+	if a.Endpoint != "" {
+		return a.Endpoint
+	}
+	return a.Property("endpoint")
+}
+
+// Property reads a property by its name, in EDC's namespace or bare.
+func (a DataAddress) Property(name string) string {
+	for _, full := range []string{edc + name, name} {
+		for _, p := range a.EndpointProperties {
+			if strings.EqualFold(p.Name, full) {
+				return p.Value
+			}
+		}
+	}
+	return ""
+}

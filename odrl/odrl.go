@@ -1,0 +1,397 @@
+// Package odrl is the part of ODRL that the Dataspace Protocol uses: offers and
+// agreements with their rules, a strict parser, a normal form with a stable
+// hash, and an evaluator that explains itself.
+//
+// What it does not understand is refused or counts as not permitted, never
+// passed over. It knows no node, no catalogue and no credentials: facts come in.
+package odrl
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"sort"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"kakehashi/internal/fault"
+	"kakehashi/internal/strictjson"
+)
+
+// MaxConstraints bounds the constraints of one policy.
+const MaxConstraints = 2048
+
+// Policy is a set of rules. At least one permission or prohibition is there.
+type Policy struct {
+	Profiles     []string
+	Permissions  []Rule
+	Prohibitions []Rule
+	Obligations  []Rule
+}
+
+// Rule permits, prohibits or obliges one action.
+type Rule struct {
+	Pointer     string // where it stood
+	Action      string // normalised: "use", else prefixed or an IRI
+	Constraints []Constraint
+	Duties      []Rule // of a permission
+}
+
+// Constraint is atomic (Operand set) or logical (Logic set).
+type Constraint struct {
+	Pointer  string
+	Operand  string
+	Operator string
+	Right    []string // one value, or the members of a set
+	Set      bool     // Right was an array
+
+	Logic string // and, or, xone, andSequence
+	Parts []Constraint
+}
+
+const ns = "http://www.w3.org/ns/odrl/2/"
+
+// term takes ODRL's own prefix or namespace off a name.
+func term(s string) string {
+	s = strings.TrimPrefix(s, ns)
+	return strings.TrimPrefix(s, "odrl:")
+}
+
+var operators = map[string]bool{"eq": true, "neq": true, "gt": true, "gteq": true, "lt": true, "lteq": true,
+	"hasPart": true, "isA": true, "isAllOf": true, "isAnyOf": true, "isNoneOf": true, "isPartOf": true}
+
+// Parse reads the rules of an Offer, an Agreement or bare rules. Members that
+// name the policy and its parties are passed over; any other that is not known
+// is fault.TermsNotUnderstood at its JSON pointer.
+func Parse(raw []byte) (Policy, error) {
+	var top map[string]strictjson.Raw
+	if err := strictjson.Decode(raw, &top); err != nil {
+		return Policy{}, bad("", err.Error())
+	}
+	p := parser{}
+	var out Policy
+	for _, name := range sorted(top) {
+		v, at := top[name], "/"+escape(name)
+		var err error
+		switch term(name) {
+		case "@id", "@type", "@context", "target", "assigner", "assignee", "timestamp", "uid":
+		case "profile":
+			out.Profiles, err = strs(v, at)
+		case "permission":
+			out.Permissions, err = p.rules(v, at, true)
+		case "prohibition":
+			out.Prohibitions, err = p.rules(v, at, false)
+		case "obligation":
+			out.Obligations, err = p.rules(v, at, false)
+		default:
+			err = bad(at, "the member "+strconv.Quote(name)+" is not understood")
+		}
+		if err != nil {
+			return Policy{}, err
+		}
+	}
+	if len(out.Permissions)+len(out.Prohibitions) == 0 {
+		return Policy{}, bad("", "a permission or a prohibition is required")
+	}
+	return out, nil
+}
+
+type parser struct{ constraints int }
+
+func (p *parser) rules(raw strictjson.Raw, at string, duties bool) ([]Rule, error) {
+	items, err := many(raw, at)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Rule, 0, len(items))
+	for i, item := range items {
+		r := Rule{Pointer: at + "/" + strconv.Itoa(i)}
+		var m map[string]strictjson.Raw
+		if strictjson.Decode(item, &m) != nil {
+			return nil, bad(r.Pointer, "a rule is an object")
+		}
+		for _, name := range sorted(m) {
+			here := r.Pointer + "/" + escape(name)
+			switch n := term(name); {
+			case n == "@type" || n == "@id":
+			case n == "action":
+				s, err := strs(m[name], here)
+				if err != nil || len(s) != 1 {
+					return nil, bad(here, "one action is required")
+				}
+				r.Action = term(s[0])
+			case n == "constraint":
+				if r.Constraints, err = p.list(m[name], here); err != nil {
+					return nil, err
+				}
+			case n == "duty" && duties:
+				if r.Duties, err = p.rules(m[name], here, false); err != nil {
+					return nil, err
+				}
+			default:
+				return nil, bad(here, "the member "+strconv.Quote(name)+" is not understood in a rule")
+			}
+		}
+		if r.Action == "" {
+			return nil, bad(r.Pointer+"/action", "an action is required")
+		}
+		out = append(out, r)
+	}
+	return out, nil
+}
+
+func (p *parser) list(raw strictjson.Raw, at string) ([]Constraint, error) {
+	if raw.Kind() == '{' { // {"@list":[...]} of a sequence
+		var l struct {
+			List strictjson.Raw `json:"@list"`
+		}
+		if strictjson.Decode(raw, &l) == nil && len(l.List) > 0 {
+			raw = l.List
+		}
+	}
+	items, err := many(raw, at)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Constraint, 0, len(items))
+	for i, item := range items {
+		c, err := p.constraint(item, at+"/"+strconv.Itoa(i))
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, c)
+	}
+	return out, nil
+}
+
+func (p *parser) constraint(raw strictjson.Raw, at string) (Constraint, error) {
+	c := Constraint{Pointer: at}
+	if p.constraints++; p.constraints > MaxConstraints {
+		return c, bad(at, "more than "+strconv.Itoa(MaxConstraints)+" constraints")
+	}
+	var m map[string]strictjson.Raw
+	if strictjson.Decode(raw, &m) != nil {
+		return c, bad(at, "a constraint is an object")
+	}
+	atomic, right := false, false
+	for _, name := range sorted(m) {
+		here := at + "/" + escape(name)
+		var err error
+		switch n := term(name); n {
+		case "@type", "@id":
+		case "leftOperand":
+			atomic = true
+			c.Operand, err = one(m[name], here)
+		case "operator":
+			atomic = true
+			if c.Operator, err = one(m[name], here); err == nil && !operators[c.Operator] {
+				err = bad(here, "the operator "+strconv.Quote(c.Operator)+" is not known")
+			}
+		case "rightOperand":
+			right = true
+			c.Right, c.Set, err = values(m[name], here)
+		case "and", "or", "xone", "andSequence":
+			if c.Logic != "" {
+				return c, bad(here, "a constraint has one logical operator")
+			}
+			c.Logic = n
+			if c.Parts, err = p.list(m[name], here); err == nil && len(c.Parts) == 0 {
+				err = bad(here, "a logical constraint has parts")
+			}
+		default:
+			err = bad(here, "the member "+strconv.Quote(name)+" is not understood in a constraint")
+		}
+		if err != nil {
+			return c, err
+		}
+	}
+	if c.Logic != "" && atomic {
+		return c, bad(at, "a constraint is atomic or logical, not both")
+	}
+	if c.Logic == "" && (c.Operand == "" || c.Operator == "" || !right) {
+		return c, bad(at, "leftOperand, operator and rightOperand are required")
+	}
+	return c, nil
+}
+
+func one(raw strictjson.Raw, at string) (string, error) {
+	s, err := strs(raw, at)
+	if err != nil || len(s) != 1 || s[0] == "" {
+		return "", bad(at, "one name is required")
+	}
+	return term(s[0]), nil
+}
+
+// values reads a right operand: a string, number, boolean, typed or language
+// literal, an IRI, or an array of them. A string that holds a JSON array of
+// @value objects is that set: EDC writes sets so (decisions A1).
+func values(raw strictjson.Raw, at string) ([]string, bool, error) {
+	v, err := strs(raw, at)
+	if err != nil {
+		return nil, false, err
+	}
+	set := raw.Kind() == '['
+	if !set && len(v) == 1 && strings.HasPrefix(strings.TrimSpace(v[0]), "[{") {
+		if inner, err := strs(strictjson.Raw(v[0]), at); err == nil {
+			return inner, true, nil
+		}
+	}
+	return v, set, nil
+}
+
+func strs(raw strictjson.Raw, at string) ([]string, error) {
+	switch raw.Kind() {
+	case '"':
+		var s string
+		if strictjson.Decode(raw, &s) != nil {
+			return nil, bad(at, "not a valid string")
+		}
+		return []string{s}, nil
+	case '0', 't', 'f':
+		return []string{string(bytes.TrimSpace(raw))}, nil
+	case '{':
+		var o struct {
+			ID    string         `json:"@id"`
+			Value strictjson.Raw `json:"@value"`
+			Type  string         `json:"@type"`
+			Lang  string         `json:"@language"`
+		}
+		if strictjson.Decode(raw, &o) != nil || (o.ID == "") == (len(o.Value) == 0) {
+			return nil, bad(at, "an object here has @id, or @value with @type")
+		}
+		if o.ID != "" {
+			return []string{o.ID}, nil
+		}
+		if k := o.Value.Kind(); k == '{' || k == '[' || k == 'n' {
+			return nil, bad(at, "an @value is a string, number or boolean")
+		}
+		return strs(o.Value, at)
+	case '[':
+		items, err := many(raw, at)
+		if err != nil {
+			return nil, err
+		}
+		out := make([]string, 0, len(items))
+		for i, item := range items {
+			if item.Kind() == '[' {
+				return nil, bad(at+"/"+strconv.Itoa(i), "a set holds no set")
+			}
+			s, err := strs(item, at+"/"+strconv.Itoa(i))
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, s...)
+		}
+		return out, nil
+	}
+	return nil, bad(at, "a value is required")
+}
+
+// many reads an array, or one object where JSON-LD leaves the array out.
+func many(raw strictjson.Raw, at string) ([]strictjson.Raw, error) {
+	if raw.Kind() == '{' {
+		return []strictjson.Raw{raw}, nil
+	}
+	var items []strictjson.Raw
+	if raw.Kind() != '[' || strictjson.Decode(raw, &items) != nil {
+		return nil, bad(at, "an array is required")
+	}
+	return items, nil
+}
+
+func bad(pointer, reason string) error {
+	return fault.TermsNotUnderstood.At(pointer, "reason", reason)
+}
+
+func escape(name string) string {
+	return strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
+}
+
+func sorted(m map[string]strictjson.Raw) []string {
+	names := make([]string, 0, len(m))
+	for n := range m {
+		names = append(names, n)
+	}
+	sort.Strings(names)
+	return names
+}
+
+// Normal is the normal form: equal rules give equal bytes, whatever the order of
+// rules, constraints that all must hold, members of sets, prefixes and types of
+// literals. Profiles are left out, since they are lost on the way (decisions A1).
+func (p Policy) Normal() []byte {
+	var b bytes.Buffer
+	for _, part := range []struct {
+		name  string
+		rules []Rule
+	}{{"permission", p.Permissions}, {"prohibition", p.Prohibitions}, {"obligation", p.Obligations}} {
+		b.WriteString(part.name)
+		b.WriteString(normalRules(part.rules))
+	}
+	return b.Bytes()
+}
+
+// Hash is sha256:<hex> of the normal form.
+func (p Policy) Hash() string {
+	sum := sha256.Sum256(p.Normal())
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+func normalRules(rules []Rule) string {
+	out := make([]string, 0, len(rules))
+	for _, r := range rules {
+		out = append(out, "("+quote(r.Action)+normalList(r.Constraints, true)+normalRules(r.Duties)+")")
+	}
+	sort.Strings(out)
+	return "[" + strings.Join(out, "") + "]"
+}
+
+func normalList(cs []Constraint, anyOrder bool) string {
+	out := make([]string, 0, len(cs))
+	for _, c := range cs {
+		if c.Logic != "" {
+			out = append(out, "("+c.Logic+normalList(c.Parts, c.Logic != "andSequence")+")")
+			continue
+		}
+		right := make([]string, 0, len(c.Right))
+		for _, v := range c.Right {
+			right = append(right, quote(v))
+		}
+		if c.Set {
+			sort.Strings(right)
+		}
+		out = append(out, "("+quote(c.Operand)+c.Operator+" "+strconv.FormatBool(c.Set)+strings.Join(right, " ")+")")
+	}
+	if anyOrder {
+		sort.Strings(out)
+	}
+	return "[" + strings.Join(out, "") + "]"
+}
+
+func quote(s string) string {
+	q, err := jsontext.AppendQuote(nil, s)
+	if err != nil {
+		return strconv.Quote(s)
+	}
+	return string(q)
+}
+
+// Same says why two sets of rules are not the same terms, nil if they are. What
+// EDC is known to change without meaning it does not count (decisions A1).
+func Same(a, b []byte) error {
+	pa, err := Parse(a)
+	if err != nil {
+		return err
+	}
+	pb, err := Parse(b)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(pa.Normal(), pb.Normal()) {
+		return errors.New("the rules differ")
+	}
+	return nil
+}
