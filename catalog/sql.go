@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"time"
@@ -30,14 +31,9 @@ func (r *Room) save(tx store.Tx, p participant.ID, d *Dataset, now time.Time) er
 	if err != nil {
 		return err
 	}
-	keep := map[string]bool{}
-	for _, o := range d.Offers {
-		keep[o.ID] = true
-	}
+	was := make(map[string]Offer, len(old))
 	for _, o := range old {
-		if keep[o.ID] {
-			return fault.OfferExists.At("/offers", "offer", o.ID)
-		}
+		was[o.ID] = o
 		tx.AfterCommit(func() { r.forget(p, o.ID) })
 	}
 	if err := tx.Exec(`UPDATE catalog_offers SET withdrawn = $3 WHERE participant = $1 AND dataset = $2 AND withdrawn = 0`,
@@ -45,6 +41,16 @@ func (r *Room) save(tx store.Tx, p participant.ID, d *Dataset, now time.Time) er
 		return err
 	}
 	for _, o := range d.Offers {
+		if before, ok := was[o.ID]; ok { // the same offer of the next version
+			if !bytes.Equal(before.Policy, o.Policy) {
+				return fault.OfferExists.At("/offers", "offer", o.ID)
+			}
+			if err := tx.Exec(`UPDATE catalog_offers SET withdrawn = 0, version = $3 WHERE participant = $1 AND id = $2`,
+				string(p), o.ID, d.Version); err != nil {
+				return err
+			}
+			continue
+		}
 		err := tx.Exec(`INSERT INTO catalog_offers (participant, id, dataset, version, policy) VALUES ($1, $2, $3, $4, $5)`,
 			string(p), o.ID, d.ID, d.Version, []byte(o.Policy))
 		if errors.Is(err, store.ErrConflict) {
