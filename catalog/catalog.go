@@ -178,21 +178,41 @@ func (r *Room) forget(p participant.ID, offer string) {
 // Dataset reads one dataset with its offers in force; fault.NotFound if there is
 // none or it was withdrawn.
 func (r *Room) Dataset(ctx context.Context, p participant.ID, id string) (Dataset, error) {
-	var d Dataset
-	err := r.c.DB.View(ctx, func(tx store.Tx) error {
-		var err error
-		d, err = r.load(tx, p, id)
-		return err
-	})
+	d, err := r.Kept(ctx, p, id)
 	if err == nil && !d.Withdrawn.IsZero() {
 		err = fault.NotFound.At(id, "what", id)
 	}
 	return d, err
 }
 
-// Visible is one page, in the order of ids, of the datasets that the counterpart
-// may see. next continues it and is empty at the end; limit is at most 1,000.
-func (r *Room) Visible(ctx context.Context, p participant.ID, counterparty, after string, limit int) (page []Dataset, next string, err error) {
+// Kept reads one dataset whether it is offered or was withdrawn: agreements about
+// it go on. fault.NotFound if there never was one.
+func (r *Room) Kept(ctx context.Context, p participant.ID, id string) (Dataset, error) {
+	var d Dataset
+	err := r.c.DB.View(ctx, func(tx store.Tx) error {
+		var err error
+		d, err = r.load(tx, p, id)
+		return err
+	})
+	return d, err
+}
+
+// Shown is Dataset as the counterpart may see it; one that it may not see is
+// fault.NotFound like one that does not exist.
+func (r *Room) Shown(ctx context.Context, p participant.ID, counterparty, id string) (Dataset, error) {
+	d, err := r.Dataset(ctx, p, id)
+	if err != nil {
+		return d, err
+	}
+	d.Offers = policy.Shown(r.c.Policy, counterparty, d.Offers, func(o Offer) strictjson.Raw { return o.Policy })
+	if len(d.Offers) == 0 {
+		return Dataset{}, fault.NotFound.At(id, "what", id)
+	}
+	return d, nil
+}
+
+// All is one page, in the order of ids, of what this participant offers.
+func (r *Room) All(ctx context.Context, p participant.ID, after string, limit int) (page []Dataset, next string, err error) {
 	if limit <= 0 || limit > 1000 {
 		limit = 1000
 	}
@@ -200,12 +220,19 @@ func (r *Room) Visible(ctx context.Context, p participant.ID, counterparty, afte
 		page, err = r.list(tx, p, after, limit+1)
 		return err
 	})
-	if err != nil {
-		return nil, "", err
-	}
-	if len(page) > limit {
+	if err == nil && len(page) > limit {
 		page = page[:limit]
 		next = page[limit-1].ID
+	}
+	return page, next, err
+}
+
+// Visible is one page, in the order of ids, of the datasets that the counterpart
+// may see. next continues it and is empty at the end; limit is at most 1,000.
+func (r *Room) Visible(ctx context.Context, p participant.ID, counterparty, after string, limit int) (page []Dataset, next string, err error) {
+	page, next, err = r.All(ctx, p, after, limit)
+	if err != nil {
+		return nil, "", err
 	}
 	seen := page[:0]
 	for _, d := range page {

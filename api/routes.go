@@ -1,0 +1,415 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"kakehashi/agreement"
+	"kakehashi/catalog"
+	"kakehashi/client"
+	dsp "kakehashi/dsp/dsp2025"
+	"kakehashi/internal/fault"
+	"kakehashi/internal/strictjson"
+	"kakehashi/negotiation"
+	"kakehashi/odrl"
+	"kakehashi/participant"
+	"kakehashi/store"
+	"kakehashi/transfer"
+)
+
+// maxWait bounds how long a read waits for a state.
+const maxWait = 60 * time.Second
+
+type out[T any] struct{ Body T }
+
+type none struct{}
+
+// lang is the language of terms and errors in an answer.
+type lang struct {
+	Accept string `header:"Accept-Language"`
+}
+
+func (l lang) in() string { return language(l.Accept) }
+
+type page struct {
+	lang
+	Cursor string `query:"cursor" doc:"next of the page before"`
+	Limit  int    `query:"limit" minimum:"1" maximum:"500" default:"100"`
+}
+
+type byID struct {
+	lang
+	ID string `path:"id" maxLength:"2048"`
+}
+
+type awaited struct {
+	byID
+	Wait  string `query:"wait" doc:"How long to wait for a state, such as 20s; at most 60s"`
+	Until string `query:"until" doc:"States to wait for, separated by commas; a final state always ends the wait"`
+}
+
+type keyed[T any] struct {
+	lang
+	Key  string `header:"Idempotency-Key" maxLength:"200" doc:"The same key has one effect"`
+	Body T
+}
+
+type reasoned struct {
+	byID
+	Body client.Reason
+}
+
+// handle registers one operation; f gets the participant that the token names.
+func handle[I, O any](api huma.API, method, path, id, summary string, f func(context.Context, participant.ID, *I) (O, error)) {
+	huma.Register(api, huma.Operation{Method: method, Path: path, OperationID: id, Summary: summary, Errors: []int{400, 401, 403, 404}},
+		func(ctx context.Context, in *I) (*out[O], error) {
+			p, err := Caller(ctx)
+			if err != nil {
+				return nil, err
+			}
+			body, err := f(ctx, p, in)
+			if err != nil {
+				return nil, err
+			}
+			return &out[O]{body}, nil
+		})
+}
+
+func (s *server) routes(api huma.API) {
+	handle(api, "GET", "/node", "node", "Who this token speaks for", s.node)
+	handle(api, "GET", "/datasets", "list-datasets", "What this participant offers", s.datasets)
+	handle(api, "DELETE", "/datasets/{id}", "withdraw-dataset", "End the offering of a dataset", s.withdraw)
+	handle(api, "GET", "/partners", "list-partners", "Counterparts that this node knows", s.partners)
+	handle(api, "GET", "/partner-catalog", "partner-catalog", "Ask a partner for its catalogue", s.partnerCatalog)
+	handle(api, "POST", "/negotiations", "start-negotiation", "Ask a partner for an agreement", s.startNegotiation)
+	handle(api, "GET", "/negotiations", "list-negotiations", "Negotiations, newest first", s.listNegotiations)
+	handle(api, "GET", "/negotiations/{id}", "negotiation", "One negotiation; may wait for a state", s.negotiation)
+	handle(api, "POST", "/negotiations/{id}/termination", "terminate-negotiation", "End a negotiation", s.terminateNegotiation)
+	handle(api, "GET", "/agreements", "list-agreements", "Agreements, newest first", s.agreements)
+	handle(api, "GET", "/agreements/{id}", "agreement", "One agreement", s.agreement)
+	handle(api, "GET", "/agreement-in-force", "agreement-in-force", "Under which agreement we may use a partner's dataset", s.inForce)
+	handle(api, "POST", "/agreements/{id}/termination", "end-agreement", "End an agreement and the transfers under it", s.endAgreement)
+	handle(api, "POST", "/transfers", "start-transfer", "Ask for the data of an agreement", s.startTransfer)
+	handle(api, "GET", "/transfers", "list-transfers", "Transfers, newest first", s.listTransfers)
+	handle(api, "GET", "/transfers/{id}", "transfer", "One transfer; may wait for a state", s.transfer)
+	handle(api, "GET", "/transfers/{id}/access", "transfer-access", "Address and token of a started transfer", s.access)
+	handle(api, "POST", "/transfers/{id}/completion", "complete-transfer", "Say that everything arrived", s.complete)
+	handle(api, "POST", "/transfers/{id}/suspension", "suspend-transfer", "Stop the bytes until resumption", s.suspend)
+	handle(api, "POST", "/transfers/{id}/resumption", "resume-transfer", "Let a suspended transfer go on", s.resume)
+	handle(api, "POST", "/transfers/{id}/termination", "terminate-transfer", "End a transfer", s.terminateTransfer)
+	handle(api, "GET", "/history", "history", "Timeline of a process", s.history)
+	handle(api, "POST", "/portal-links", "portal-link", "A link that opens the portal once", s.portalLink)
+	s.streams(api)
+}
+
+func (s *server) node(_ context.Context, p participant.ID, _ *none) (client.Node, error) {
+	who, ok := s.Participants.Get(p)
+	if !ok {
+		return client.Node{}, fault.NotFound.At(string(p), "what", string(p))
+	}
+	return client.Node{Participant: string(p), DID: who.DID, Title: s.Title, Base: who.Base, DataURL: who.DataURL,
+		Version: s.Version, Checkpoint: string(s.Evidence.Checkpoint(p))}, nil
+}
+
+func (s *server) datasets(ctx context.Context, p participant.ID, in *page) (client.Datasets, error) {
+	items, next, err := s.Catalog.All(ctx, p, in.Cursor, in.Limit)
+	out := client.Datasets{Next: next}
+	for _, d := range items {
+		out.Items = append(out.Items, ours(d, in.in()))
+	}
+	return out, err
+}
+
+func ours(d catalog.Dataset, lang string) client.Dataset {
+	v := client.Dataset{ID: d.ID, Title: d.Title, Description: d.Description, Service: d.Service, Version: d.Version, Formats: d.Formats}
+	for _, o := range d.Offers {
+		v.Offers = append(v.Offers, client.Offer{ID: o.ID, Policy: json.RawMessage(o.Policy), Terms: sentences(o.Policy, lang)})
+	}
+	return v
+}
+
+// sentences shows terms to people; terms that are not understood have none.
+func sentences(policy []byte, lang string) []string {
+	p, err := odrl.Parse(policy)
+	if err != nil {
+		return nil
+	}
+	return odrl.Describe(p, lang)
+}
+
+func (s *server) withdraw(ctx context.Context, p participant.ID, in *byID) (none, error) {
+	return none{}, s.DB.Update(ctx, func(tx store.Tx) error { return s.Catalog.Withdraw(tx, p, in.ID) })
+}
+
+func (s *server) partners(ctx context.Context, p participant.ID, _ *none) (client.Partners, error) {
+	all, err := s.Partners.List(ctx, p)
+	var out client.Partners
+	for _, q := range all {
+		out.Items = append(out.Items, client.Partner{DID: q.DID, Base: q.Base, Title: q.Title, Seen: q.Seen})
+	}
+	return out, err
+}
+
+type named struct {
+	lang
+	Partner string `query:"partner" required:"true" maxLength:"2048"`
+}
+
+func (s *server) partnerCatalog(ctx context.Context, p participant.ID, in *named) (client.PartnerCatalog, error) {
+	who, err := s.Partners.Resolve(ctx, p, in.Partner)
+	if err != nil {
+		return client.PartnerCatalog{}, err
+	}
+	c, err := s.DSP.Catalog(ctx, p, who)
+	if err != nil {
+		return client.PartnerCatalog{}, err
+	}
+	out := client.PartnerCatalog{Partner: who.DID, Base: who.Base}
+	for _, d := range c.Dataset {
+		v := client.Dataset{ID: d.ID, Title: dsp.Text(d.Title), Description: dsp.Text(d.Description)}
+		for _, x := range d.Distribution {
+			v.Formats = append(v.Formats, x.Format)
+		}
+		for _, o := range d.HasPolicy {
+			v.Offers = append(v.Offers, client.Offer{ID: offerID(o), Policy: json.RawMessage(o), Terms: sentences(o, in.in())})
+		}
+		out.Datasets = append(out.Datasets, v)
+	}
+	return out, nil
+}
+
+func offerID(raw strictjson.Raw) string {
+	var o struct {
+		ID string `json:"@id"`
+	}
+	if strictjson.DecodeOpen(raw, &o) != nil {
+		return ""
+	}
+	return o.ID
+}
+
+func (s *server) startNegotiation(ctx context.Context, p participant.ID, in *keyed[client.StartNegotiation]) (client.Negotiation, error) {
+	who, err := s.Partners.Resolve(ctx, p, in.Body.Partner)
+	if err != nil {
+		return client.Negotiation{}, err
+	}
+	d, err := s.DSP.Dataset(ctx, p, who, in.Body.Dataset)
+	if err != nil {
+		return client.Negotiation{}, err
+	}
+	offer, err := pick(d, in.Body.Offer)
+	if err != nil {
+		return client.Negotiation{}, err
+	}
+	q, err := s.Negotiations.Start(ctx, p, negotiation.StartRequest{
+		Key: in.Key, Counterparty: who.DID, Base: who.Base, Dataset: d.ID, Offer: offer,
+	})
+	return negotiated(q), err
+}
+
+// pick finds an offer of a dataset by its id; "" is the first.
+func pick(d dsp.Dataset, id string) ([]byte, error) {
+	for _, o := range d.HasPolicy {
+		if got := offerID(o); id == "" && got != "" || id != "" && got == id {
+			return o, nil
+		}
+	}
+	return nil, fault.OfferUnknown.At("/offer", "offer", id)
+}
+
+func negotiated(q negotiation.Process) client.Negotiation {
+	return client.Negotiation{ID: q.ID, Role: string(q.Role), Counterparty: q.Counterparty, PeerID: q.PeerPid, State: string(q.State),
+		Dataset: q.Dataset, Offer: q.OfferID, Agreement: q.Agreement, Reason: q.Reason, Created: q.Created, Updated: q.Updated}
+}
+
+func (s *server) listNegotiations(ctx context.Context, p participant.ID, in *page) (client.Negotiations, error) {
+	items, next, err := s.Negotiations.List(ctx, p, negotiation.Filter{}, in.Cursor, in.Limit)
+	out := client.Negotiations{Next: next}
+	for _, q := range items {
+		out.Items = append(out.Items, negotiated(q))
+	}
+	return out, err
+}
+
+// waiting reads how long and for what a read waits; d is 0 for not at all.
+func (in *awaited) waiting() (d time.Duration, until map[string]bool, err error) {
+	if in.Wait == "" {
+		return 0, nil, nil
+	}
+	d, err = time.ParseDuration(in.Wait)
+	if err != nil || d < 0 || d > maxWait {
+		return 0, nil, fault.BadMessage.At("wait", "reason", "a duration of at most "+maxWait.String()+" is expected")
+	}
+	until = map[string]bool{}
+	for _, state := range strings.Split(in.Until, ",") {
+		until[state] = true
+	}
+	return d, until, nil
+}
+
+func (s *server) negotiation(ctx context.Context, p participant.ID, in *awaited) (client.Negotiation, error) {
+	d, until, err := in.waiting()
+	if err != nil {
+		return client.Negotiation{}, err
+	}
+	q, err := s.Negotiations.Get(ctx, p, in.ID)
+	if err == nil && d > 0 {
+		wait, cancel := context.WithTimeout(ctx, d)
+		defer cancel()
+		q, err = s.Negotiations.Await(wait, p, in.ID, func(q negotiation.Process) bool { return q.State.Final() || until[string(q.State)] })
+		if wait.Err() != nil && ctx.Err() == nil {
+			err = nil // the time is over: the newest state is the answer
+		}
+	}
+	return negotiated(q), err
+}
+
+func (s *server) terminateNegotiation(ctx context.Context, p participant.ID, in *reasoned) (client.Negotiation, error) {
+	q, err := s.Negotiations.Terminate(ctx, p, in.ID, "terminated-by-user", in.Body.Reason)
+	return negotiated(q), err
+}
+
+func agreed(a agreement.Agreement, lang string) client.Agreement {
+	return client.Agreement{ID: a.ID, Role: string(a.Role), Counterparty: a.Counterparty, Dataset: a.Dataset, Offer: a.Offer,
+		Negotiation: a.Negotiation, Policy: json.RawMessage(a.Policy), Terms: sentences(a.Policy, lang), Signed: a.Signed, Ended: a.Ended, Reason: a.Why}
+}
+
+func (s *server) agreements(ctx context.Context, p participant.ID, in *page) (client.Agreements, error) {
+	items, next, err := s.Agreements.List(ctx, p, in.Cursor, in.Limit)
+	out := client.Agreements{Next: next}
+	for _, a := range items {
+		out.Items = append(out.Items, agreed(a, in.in()))
+	}
+	return out, err
+}
+
+func (s *server) agreement(ctx context.Context, p participant.ID, in *byID) (client.Agreement, error) {
+	a, err := s.Agreements.Get(ctx, p, in.ID)
+	return agreed(a, in.in()), err
+}
+
+type between struct {
+	named
+	Dataset string `query:"dataset" required:"true" maxLength:"2048"`
+}
+
+func (s *server) inForce(ctx context.Context, p participant.ID, in *between) (client.Agreement, error) {
+	who, err := s.Partners.Resolve(ctx, p, in.Partner)
+	if err != nil {
+		return client.Agreement{}, err
+	}
+	a, err := s.Agreements.InForce(ctx, p, who.DID, in.Dataset)
+	return agreed(a, in.in()), err
+}
+
+func (s *server) endAgreement(ctx context.Context, p participant.ID, in *reasoned) (client.Agreement, error) {
+	if err := s.EndAgreement(ctx, p, in.ID, in.Body.Reason); err != nil {
+		return client.Agreement{}, err
+	}
+	return s.agreement(ctx, p, &in.byID)
+}
+
+func (s *server) startTransfer(ctx context.Context, p participant.ID, in *keyed[client.StartTransfer]) (client.Transfer, error) {
+	a, err := s.Agreements.Get(ctx, p, in.Body.Agreement)
+	if err != nil {
+		return client.Transfer{}, err
+	}
+	who, err := s.Partners.Resolve(ctx, p, a.Counterparty)
+	if err != nil {
+		return client.Transfer{}, err
+	}
+	format := in.Body.Format
+	if format == "" {
+		format = "HttpData-PULL"
+	}
+	q, err := s.Transfers.Start(ctx, p, transfer.StartRequest{Key: in.Key, Agreement: a.ID, Base: who.Base, Format: format})
+	return transferred(q), err
+}
+
+func transferred(q transfer.Process) client.Transfer {
+	return client.Transfer{ID: q.ID, Role: string(q.Role), Counterparty: q.Counterparty, PeerID: q.PeerPid, State: string(q.State),
+		Agreement: q.Agreement, Dataset: q.Dataset, Format: q.As, Reason: q.Reason, Created: q.Created, Updated: q.Updated}
+}
+
+func (s *server) listTransfers(ctx context.Context, p participant.ID, in *page) (client.Transfers, error) {
+	items, next, err := s.Transfers.List(ctx, p, transfer.Filter{}, in.Cursor, in.Limit)
+	out := client.Transfers{Next: next}
+	for _, q := range items {
+		out.Items = append(out.Items, transferred(q))
+	}
+	return out, err
+}
+
+func (s *server) transfer(ctx context.Context, p participant.ID, in *awaited) (client.Transfer, error) {
+	d, until, err := in.waiting()
+	if err != nil {
+		return client.Transfer{}, err
+	}
+	q, err := s.Transfers.Get(ctx, p, in.ID)
+	if err == nil && d > 0 {
+		wait, cancel := context.WithTimeout(ctx, d)
+		defer cancel()
+		q, err = s.Transfers.Await(wait, p, in.ID, func(q transfer.Process) bool { return q.State.Final() || until[string(q.State)] })
+		if wait.Err() != nil && ctx.Err() == nil {
+			err = nil
+		}
+	}
+	return transferred(q), err
+}
+
+func (s *server) access(ctx context.Context, p participant.ID, in *byID) (client.Access, error) {
+	a, err := s.Transfers.Access(ctx, p, in.ID)
+	authorization := a.Token
+	if strings.EqualFold(a.AuthType, "bearer") {
+		authorization = "Bearer " + a.Token
+	}
+	return client.Access{Endpoint: a.Endpoint, Authorization: authorization}, err
+}
+
+type completion struct {
+	byID
+	Body client.Completion
+}
+
+func (s *server) complete(ctx context.Context, p participant.ID, in *completion) (client.Transfer, error) {
+	q, err := s.Transfers.Complete(ctx, p, in.ID, transfer.Facts{Bytes: in.Body.Bytes, Digest: in.Body.Digest})
+	return transferred(q), err
+}
+
+func (s *server) suspend(ctx context.Context, p participant.ID, in *reasoned) (client.Transfer, error) {
+	q, err := s.Transfers.Suspend(ctx, p, in.ID, "suspended-by-user", in.Body.Reason)
+	return transferred(q), err
+}
+
+func (s *server) resume(ctx context.Context, p participant.ID, in *byID) (client.Transfer, error) {
+	q, err := s.Transfers.Resume(ctx, p, in.ID)
+	return transferred(q), err
+}
+
+func (s *server) terminateTransfer(ctx context.Context, p participant.ID, in *reasoned) (client.Transfer, error) {
+	q, err := s.Transfers.Terminate(ctx, p, in.ID, "terminated-by-user", in.Body.Reason)
+	return transferred(q), err
+}
+
+type process struct {
+	Process string `query:"process" required:"true" maxLength:"2048"`
+}
+
+func (s *server) history(ctx context.Context, p participant.ID, in *process) (client.History, error) {
+	items, err := s.Evidence.History(ctx, p, in.Process)
+	var out client.History
+	for _, e := range items {
+		out.Items = append(out.Items, client.Entry{ID: e.ID, Type: e.Type, Time: e.Time, Position: e.Position, Direction: e.Direction,
+			Counterparty: e.Counterparty, Hashes: e.Hashes, Facts: e.Facts})
+	}
+	return out, err
+}
+
+func (s *server) portalLink(ctx context.Context, p participant.ID, _ *none) (client.Link, error) {
+	code, err := s.Accounts.NewLink(ctx, p)
+	return client.Link{URL: s.Portal + "/login?code=" + code, Expires: s.Now().Add(10 * time.Minute).UTC()}, err
+}
