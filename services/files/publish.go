@@ -51,7 +51,7 @@ func (s *service) publish(ctx context.Context, p participant.ID, in client.Publi
 	}
 	offer := catalog.Offer{Policy: policy}
 	if in.ID != "" {
-		if offer.ID, err = s.sameOffer(ctx, p, in.ID, policy); err != nil {
+		if offer, err = s.sameOffer(ctx, p, in.ID, offer); err != nil {
 			return client.Dataset{}, err
 		}
 	}
@@ -117,27 +117,27 @@ func (s *service) examine(ctx context.Context, p participant.ID, path string) (s
 	return src, nil
 }
 
-// sameOffer gives the id of the offer in force whose rules are those of policy,
-// "" if there is none: an offer is immutable, so the same terms stay the same
-// offer and other terms become a new one.
-func (s *service) sameOffer(ctx context.Context, p participant.ID, dataset string, policy []byte) (string, error) {
-	old, err := s.Catalog.Dataset(ctx, p, dataset)
-	if errors.Is(err, fault.NotFound) || errors.Is(err, store.ErrNotFound) {
-		return "", nil
+// sameOffer gives the offer in force whose rules are those of o, byte for byte
+// as it was published, else o: an offer is immutable, so the same terms stay the
+// same offer and other terms become a new one.
+func (s *service) sameOffer(ctx context.Context, p participant.ID, dataset string, o catalog.Offer) (catalog.Offer, error) {
+	old, err := s.Catalog.Kept(ctx, p, dataset)
+	if errors.Is(err, fault.NotFound) {
+		return o, nil
 	} else if err != nil {
-		return "", err
+		return o, err
 	}
 	if old.Service != name {
-		return "", fault.DatasetTaken.At("/id", "dataset", dataset, "service", old.Service)
+		return o, fault.DatasetTaken.At("/id", "dataset", dataset, "service", old.Service)
 	}
-	want, err := odrl.Parse(policy)
+	want, err := odrl.Parse(o.Policy)
 	if err != nil {
-		return "", nil // Publish refuses it and says where
+		return o, nil // Publish refuses it and says where
 	}
-	for _, o := range old.Offers {
-		if have, err := odrl.Parse(o.Policy); err == nil && have.Hash() == want.Hash() {
-			return o.ID, nil
+	for _, before := range old.Offers {
+		if have, err := odrl.Parse(before.Policy); err == nil && have.Hash() == want.Hash() {
+			return before, nil
 		}
 	}
-	return "", nil
+	return o, nil
 }
