@@ -22,7 +22,7 @@ import (
 	"kakehashi/agreement"
 	"kakehashi/catalog"
 	"kakehashi/client"
-	"kakehashi/dsphttp"
+	dsp "kakehashi/dsp/dsp2025"
 	"kakehashi/evidence"
 	"kakehashi/internal/fault"
 	"kakehashi/internal/strictjson"
@@ -46,7 +46,7 @@ type Config struct {
 	Negotiations *negotiation.Room
 	Transfers    *transfer.Room
 	Evidence     *evidence.Log
-	DSP          *dsphttp.Client
+	Catalogs     Catalogs
 	Watch        *watch.Hub
 	Services     []services.Service
 	// EndAgreement ends an agreement and every transfer under it in one unit.
@@ -57,6 +57,12 @@ type Config struct {
 	MaxBody      int64
 	Now          func() time.Time
 	Log          *slog.Logger
+}
+
+// Catalogs asks partners for what they offer; dsphttp.Client does.
+type Catalogs interface {
+	Catalog(ctx context.Context, p participant.ID, who partner.Partner) (dsp.Catalog, error)
+	Dataset(ctx context.Context, p participant.ID, who partner.Partner, id string) (dsp.Dataset, error)
 }
 
 type server struct{ Config }

@@ -28,38 +28,41 @@ type out[T any] struct{ Body T }
 
 type none struct{}
 
-// lang is the language of terms and errors in an answer.
-type lang struct {
+// Parts of inputs are exported, since huma passes over what is not.
+
+// Lang is the language of terms and errors in an answer.
+type Lang struct {
 	Accept string `header:"Accept-Language"`
 }
 
-func (l lang) in() string { return language(l.Accept) }
+func (l Lang) in() string { return language(l.Accept) }
 
 type page struct {
-	lang
+	Lang
 	Cursor string `query:"cursor" doc:"next of the page before"`
 	Limit  int    `query:"limit" minimum:"1" maximum:"500" default:"100"`
 }
 
-type byID struct {
-	lang
+// ByID names one thing in the path.
+type ByID struct {
+	Lang
 	ID string `path:"id" maxLength:"2048"`
 }
 
 type awaited struct {
-	byID
+	ByID
 	Wait  string `query:"wait" doc:"How long to wait for a state, such as 20s; at most 60s"`
 	Until string `query:"until" doc:"States to wait for, separated by commas; a final state always ends the wait"`
 }
 
 type keyed[T any] struct {
-	lang
+	Lang
 	Key  string `header:"Idempotency-Key" maxLength:"200" doc:"The same key has one effect"`
 	Body T
 }
 
 type reasoned struct {
-	byID
+	ByID
 	Body client.Reason
 }
 
@@ -141,7 +144,7 @@ func sentences(policy []byte, lang string) []string {
 	return odrl.Describe(p, lang)
 }
 
-func (s *server) withdraw(ctx context.Context, p participant.ID, in *byID) (none, error) {
+func (s *server) withdraw(ctx context.Context, p participant.ID, in *ByID) (none, error) {
 	return none{}, s.DB.Update(ctx, func(tx store.Tx) error { return s.Catalog.Withdraw(tx, p, in.ID) })
 }
 
@@ -154,17 +157,18 @@ func (s *server) partners(ctx context.Context, p participant.ID, _ *none) (clien
 	return out, err
 }
 
-type named struct {
-	lang
+// Named names a partner.
+type Named struct {
+	Lang
 	Partner string `query:"partner" required:"true" maxLength:"2048"`
 }
 
-func (s *server) partnerCatalog(ctx context.Context, p participant.ID, in *named) (client.PartnerCatalog, error) {
+func (s *server) partnerCatalog(ctx context.Context, p participant.ID, in *Named) (client.PartnerCatalog, error) {
 	who, err := s.Partners.Resolve(ctx, p, in.Partner)
 	if err != nil {
 		return client.PartnerCatalog{}, err
 	}
-	c, err := s.DSP.Catalog(ctx, p, who)
+	c, err := s.Catalogs.Catalog(ctx, p, who)
 	if err != nil {
 		return client.PartnerCatalog{}, err
 	}
@@ -197,7 +201,7 @@ func (s *server) startNegotiation(ctx context.Context, p participant.ID, in *key
 	if err != nil {
 		return client.Negotiation{}, err
 	}
-	d, err := s.DSP.Dataset(ctx, p, who, in.Body.Dataset)
+	d, err := s.Catalogs.Dataset(ctx, p, who, in.Body.Dataset)
 	if err != nil {
 		return client.Negotiation{}, err
 	}
@@ -287,13 +291,13 @@ func (s *server) agreements(ctx context.Context, p participant.ID, in *page) (cl
 	return out, err
 }
 
-func (s *server) agreement(ctx context.Context, p participant.ID, in *byID) (client.Agreement, error) {
+func (s *server) agreement(ctx context.Context, p participant.ID, in *ByID) (client.Agreement, error) {
 	a, err := s.Agreements.Get(ctx, p, in.ID)
 	return agreed(a, in.in()), err
 }
 
 type between struct {
-	named
+	Named
 	Dataset string `query:"dataset" required:"true" maxLength:"2048"`
 }
 
@@ -310,7 +314,7 @@ func (s *server) endAgreement(ctx context.Context, p participant.ID, in *reasone
 	if err := s.EndAgreement(ctx, p, in.ID, in.Body.Reason); err != nil {
 		return client.Agreement{}, err
 	}
-	return s.agreement(ctx, p, &in.byID)
+	return s.agreement(ctx, p, &in.ByID)
 }
 
 func (s *server) startTransfer(ctx context.Context, p participant.ID, in *keyed[client.StartTransfer]) (client.Transfer, error) {
@@ -361,7 +365,7 @@ func (s *server) transfer(ctx context.Context, p participant.ID, in *awaited) (c
 	return transferred(q), err
 }
 
-func (s *server) access(ctx context.Context, p participant.ID, in *byID) (client.Access, error) {
+func (s *server) access(ctx context.Context, p participant.ID, in *ByID) (client.Access, error) {
 	a, err := s.Transfers.Access(ctx, p, in.ID)
 	authorization := a.Token
 	if strings.EqualFold(a.AuthType, "bearer") {
@@ -371,7 +375,7 @@ func (s *server) access(ctx context.Context, p participant.ID, in *byID) (client
 }
 
 type completion struct {
-	byID
+	ByID
 	Body client.Completion
 }
 
@@ -385,7 +389,7 @@ func (s *server) suspend(ctx context.Context, p participant.ID, in *reasoned) (c
 	return transferred(q), err
 }
 
-func (s *server) resume(ctx context.Context, p participant.ID, in *byID) (client.Transfer, error) {
+func (s *server) resume(ctx context.Context, p participant.ID, in *ByID) (client.Transfer, error) {
 	q, err := s.Transfers.Resume(ctx, p, in.ID)
 	return transferred(q), err
 }

@@ -71,6 +71,7 @@ var Groups = []string{"node", "exchange", "proof", "try", "about"}
 func own() []Command {
 	return []Command{
 		{"init", "node", func() any { return &initCommand{SettingFlags: NewSettingFlags()} }},
+		{"serve", "node", func() any { return &serveCommand{SettingFlags: NewSettingFlags()} }},
 		{"config", "node", func() any { return &configCommand{Check: checkCommand{SettingFlags: NewSettingFlags()}} }},
 		{"settings", "node", func() any { return &settingsCommand{} }},
 		{"verify", "proof", func() any { return &verifyCommand{} }},

@@ -17,23 +17,34 @@ type version struct {
 	Platform string `json:"platform"`
 }
 
-func (versionCommand) Run(c *Context) error {
+// built reads what the compiler wrote into the program.
+func built() version {
 	v := version{Version: "(devel)", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
-	if info, ok := debug.ReadBuildInfo(); ok {
-		if info.Main.Version != "" {
-			v.Version = info.Main.Version
-		}
-		for _, s := range info.Settings {
-			switch s.Key {
-			case "vcs.revision":
-				v.Revision = s.Value
-			case "vcs.time":
-				v.Time = s.Value
-			case "vcs.modified":
-				v.Modified = s.Value == "true"
-			}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return v
+	}
+	if info.Main.Version != "" {
+		v.Version = info.Main.Version
+	}
+	for _, s := range info.Settings {
+		switch s.Key {
+		case "vcs.revision":
+			v.Revision = s.Value
+		case "vcs.time":
+			v.Time = s.Value
+		case "vcs.modified":
+			v.Modified = s.Value == "true"
 		}
 	}
+	return v
+}
+
+// Version is the program's version, as the API shows it.
+func Version() string { return built().Version }
+
+func (versionCommand) Run(c *Context) error {
+	v := built()
 	if err := c.Emit(v); err != nil {
 		return err
 	}

@@ -18,4 +18,4 @@ func main() {
 }
 
 // wiring names the commands that lie in packages of their own.
-func wiring() cli.Wiring { return cli.Wiring{} }
+func wiring() cli.Wiring { return cli.Wiring{Init: cli.InitNode(os.LookupEnv)} }

@@ -29,4 +29,13 @@ var (
 	DigestMismatch = Define("digest-mismatch", 502,
 		Words{"what arrived has the digest {got}, announced was {want}", "受信内容のダイジェスト {got} が、通知された {want} と一致しません"},
 		Words{"it was thrown away; run the same command again", "受信内容は破棄しました。同じコマンドをもう一度実行してください"})
+	NoParticipant = Define("no-participant", 500,
+		Words{"no node was made in {data}", "{data} にノードがまだ作成されていません"},
+		Words{"make it with: kakehashi init", "kakehashi init で作成してください"})
+	NodeExists = Define("node-exists", 409,
+		Words{"a node exists already: {file}", "ノードは既に存在します: {file}"},
+		Words{"start it with kakehashi serve, or choose another data folder", "kakehashi serve で起動するか、別のデータフォルダーを指定してください"})
+	CannotListen = Define("cannot-listen", 500,
+		Words{"cannot listen on {address} ({setting})", "{address} で待ち受けできません（{setting}）"},
+		Words{"end the program that uses the address, or set {setting} to another one", "そのアドレスを使用中のプログラムを終了するか、{setting} に別のアドレスを設定してください"})
 )

@@ -1,0 +1,393 @@
+// Package node puts the rooms together: it opens them in the order in which they
+// need each other, serves them, and stops them in the reverse. It decides
+// nothing itself.
+package node
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"kakehashi/account"
+	"kakehashi/agreement"
+	"kakehashi/api"
+	"kakehashi/catalog"
+	"kakehashi/config"
+	"kakehashi/dataplane"
+	"kakehashi/dsphttp"
+	"kakehashi/evidence"
+	"kakehashi/identity"
+	"kakehashi/internal/fault"
+	"kakehashi/internal/guard"
+	"kakehashi/internal/watch"
+	"kakehashi/negotiation"
+	"kakehashi/outbox"
+	"kakehashi/participant"
+	"kakehashi/partner"
+	"kakehashi/policy"
+	"kakehashi/services"
+	"kakehashi/store"
+	"kakehashi/store/sqlite"
+	"kakehashi/transfer"
+)
+
+// Config is what a node needs.
+type Config struct {
+	Settings  config.Settings // complete, as config.Load gives them
+	MasterKey []byte          // 32 bytes
+	Version   string
+	Now       func() time.Time // nil: time.Now
+	Log       *slog.Logger
+
+	// Store wraps the engine, so that a test can stop the node at any commit.
+	// nil: the engine itself.
+	Store func(store.DB) store.DB
+}
+
+// Node is an open node. Run serves it.
+type Node struct {
+	c      Config
+	closer []func(context.Context) error // run in reverse
+	db     store.DB
+	plane  *dataplane.Plane
+
+	participants *participant.Room
+	evidence     *evidence.Log
+	outbox       *outbox.Queue
+	identity     *identity.Room
+	agreements   *agreement.Room
+	transfers    *transfer.Room
+
+	public, admin           http.Handler
+	publicAddr, adminAddr   string
+	listenPublic, listenAdm net.Listener
+	token                   string
+	ready                   chan struct{}
+}
+
+// tokenFile holds the API token that the command line uses on this machine.
+const tokenFile = "api.token"
+
+// schemas are the tables of everything that keeps some.
+func schemas(s config.Settings) []store.Schema {
+	all := []store.Schema{participant.Schema, evidence.Schema, outbox.Schema, identity.Schema, partner.Schema, account.Schema,
+		agreement.Schema, catalog.Schema, negotiation.Schema, transfer.Schema, dataplane.Schema}
+	for _, svc := range offered(s) {
+		if svc.Schema.Owner != "" {
+			all = append(all, svc.Schema)
+		}
+	}
+	return all
+}
+
+// Open opens everything that the node keeps and binds its two listeners; nothing
+// is served before Run. An error leaves nothing open.
+func Open(ctx context.Context, c Config) (_ *Node, err error) {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	n := &Node{c: c, ready: make(chan struct{})}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.close())
+		}
+	}()
+	if err := n.openStore(ctx); err != nil {
+		return nil, err
+	}
+	if len(n.participants.All()) == 0 {
+		return nil, fault.NoParticipant.At(c.Settings.Data, "data", c.Settings.Data)
+	}
+	raw, err := os.ReadFile(filepath.Join(c.Settings.Data, tokenFile))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("read the API token: %w", err)
+	}
+	n.token = strings.TrimSpace(string(raw))
+	if err := n.listen(); err != nil {
+		return nil, err
+	}
+	return n, n.openRooms(ctx)
+}
+
+// openStore opens the engine and whom the node hosts.
+func (n *Node) openStore(ctx context.Context) error {
+	s := n.c.Settings
+	db, err := sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(s.Data, "node.db"), Schemas: schemas(s), Log: n.c.Log, Now: n.c.Now})
+	if err != nil {
+		return err
+	}
+	n.closer = append(n.closer, func(context.Context) error { return db.Close() })
+	n.db = db
+	if n.c.Store != nil {
+		n.db = n.c.Store(db)
+	}
+	vault, err := participant.NewVault(n.c.MasterKey, rand.Reader)
+	if err != nil {
+		return err
+	}
+	if n.participants, err = participant.Open(ctx, participant.Config{DB: n.db, Vault: vault, Now: n.c.Now, Rand: rand.Reader}); err != nil {
+		return err
+	}
+	n.evidence, err = evidence.Open(ctx, evidence.Config{DB: n.db, Participants: n.participants.All, Keys: n.participants, Vault: vault,
+		Now: n.c.Now, Rand: rand.Reader, Log: n.c.Log})
+	return err
+}
+
+func (n *Node) openRooms(ctx context.Context) error {
+	s, now, log := n.c.Settings, n.c.Now, n.c.Log
+	hub := watch.New()
+	n.outbox = outbox.New(outbox.Config{DB: n.db, Owner: "single", Log: log, Now: now, GiveUp: s.RetryFor})
+	way := guard.New(guard.Config{Dev: s.Development, Allow: s.AllowNetworks, Timeout: s.OutgoingTimeout})
+	n.closer = append(n.closer, func(context.Context) error { way.Close(); return nil })
+	resolver := identity.NewWebResolver(identity.WebConfig{HTTP: way.HTTP(), Participants: n.participants, Dev: s.Development, Now: now})
+	var err error
+	if n.identity, err = identity.Open(identity.Config{DB: n.db, Participants: n.participants, Resolver: resolver, Now: now, Rand: rand.Reader, Log: log}); err != nil {
+		return err
+	}
+	partners, err := partner.Open(partner.Config{DB: n.db, HTTP: way.HTTP(), Resolver: resolver, Now: now, Log: log, Dev: s.Development})
+	if err != nil {
+		return err
+	}
+	n.closer = append(n.closer, partners.Close)
+	accounts, err := account.Open(account.Config{DB: n.db, Now: now, Rand: rand.Reader})
+	if err != nil {
+		return err
+	}
+	n.agreements = agreement.Open(agreement.Config{DB: n.db, Evidence: n.evidence, Now: now})
+	engine := policy.New(policy.Config{Agreements: n.agreements, Now: now})
+	offers := catalog.Open(catalog.Config{DB: n.db, Policy: engine, Evidence: n.evidence, Now: now})
+
+	running, formats, err := n.openServices(offers)
+	if err != nil {
+		return err
+	}
+	if n.plane, err = dataplane.New(ctx, dataplane.Config{DB: n.db, Gate: engine, Evidence: n.evidence, Participants: n.participants.Get,
+		Formats: formats, Now: now, Rand: rand.Reader, Log: log}); err != nil {
+		return err
+	}
+	n.closer = append(n.closer, n.plane.Close)
+
+	wire := dsphttp.NewClient(dsphttp.ClientConfig{HTTP: way.HTTP(), Identity: n.identity, Partners: partners})
+	negotiations, err := negotiation.Open(negotiation.Config{DB: n.db, Participants: n.participants, Identity: n.identity, Offers: offers,
+		Judge: engine, Agreements: bond{n}, Evidence: n.evidence, Outbox: n.outbox, Wire: wire, Watch: hub, Now: now, Log: log})
+	if err != nil {
+		return err
+	}
+	if n.transfers, err = transfer.Open(transfer.Config{DB: n.db, Participants: n.participants, Identity: n.identity, Agreements: n.agreements,
+		Sources: sources{offers}, Gate: engine, Plane: n.plane, Evidence: n.evidence, Outbox: n.outbox, Wire: wire, Watch: hub, Now: now, Log: log}); err != nil {
+		return err
+	}
+
+	protocol := dsphttp.NewServer(dsphttp.ServerConfig{DB: n.db, Participants: n.participants, Identity: n.identity, Partners: partners,
+		Catalog: offers, Negotiations: negotiations, Transfers: n.transfers, Evidence: n.evidence, Outbox: n.outbox,
+		MaxBody: int64(s.MaxMessageBytes), Now: now, Log: log})
+	n.public = n.publicFace(protocol)
+	title := s.Title
+	if title == "" {
+		title = s.Participant
+	}
+	management := api.New(api.Config{DB: n.db, Accounts: accounts, Participants: n.participants, Partners: partners, Catalog: offers,
+		Agreements: n.agreements, Negotiations: negotiations, Transfers: n.transfers, Evidence: n.evidence, Catalogs: wire, Watch: hub,
+		Services: running, EndAgreement: n.EndAgreement, Portal: n.AdminURL(), Title: title, Version: n.c.Version,
+		MaxBody: int64(s.MaxMessageBytes), Now: now, Log: log})
+	mux := http.NewServeMux()
+	mux.Handle("/api/v1/", management)
+	n.admin = mux
+	return nil
+}
+
+func (n *Node) openServices(offers *catalog.Room) (running []services.Service, formats []dataplane.Format, err error) {
+	for _, k := range offered(n.c.Settings) {
+		svc, err := k.New(services.Host{DB: n.db, Catalog: offers, Evidence: n.evidence, Caller: api.Caller, Settings: k.settings,
+			Now: n.c.Now, Log: n.c.Log.With("service", k.Name)})
+		if err != nil {
+			return nil, nil, fmt.Errorf("open service %s: %w", k.Name, err)
+		}
+		running = append(running, svc)
+		formats = append(formats, svc.Formats...)
+	}
+	return running, formats, nil
+}
+
+// publicFace sends data plane requests to the plane and all else to the protocol.
+// It is no ServeMux: that one redirects double slashes and answers in plain text.
+func (n *Node) publicFace(protocol http.Handler) http.Handler {
+	data := n.plane.Handler()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.URL.Path, "/data/") && !strings.Contains(r.URL.Path, "/dsp/") {
+			data.ServeHTTP(w, r)
+			return
+		}
+		protocol.ServeHTTP(w, r)
+	})
+}
+
+// EndAgreement ends an agreement and every transfer under it, in one unit.
+func (n *Node) EndAgreement(ctx context.Context, p participant.ID, id, why string) error {
+	return n.db.Update(ctx, func(tx store.Tx) error { return bond{n}.End(tx, p, id, why) })
+}
+
+// bond is what negotiation needs of agreements: an end reaches the transfers too.
+type bond struct{ n *Node }
+
+func (b bond) Conclude(tx store.Tx, p participant.ID, a agreement.Agreement) error {
+	return b.n.agreements.Conclude(tx, p, a)
+}
+
+func (b bond) End(tx store.Tx, p participant.ID, id, why string) error {
+	if err := b.n.agreements.End(tx, p, id, why); err != nil {
+		return err
+	}
+	return b.n.transfers.OnAgreementEnded(tx, p, id, why)
+}
+
+// sources tells transfers how a dataset is served, withdrawn ones too.
+type sources struct{ *catalog.Room }
+
+func (s sources) Source(ctx context.Context, p participant.ID, dataset string) (transfer.Source, error) {
+	d, err := s.Kept(ctx, p, dataset)
+	return transfer.Source{Service: d.Service, Formats: d.Formats, Source: []byte(d.Source)}, err
+}
+
+// listen binds the two listeners, so that a taken port stops the start by name.
+func (n *Node) listen() error {
+	s := n.c.Settings
+	for _, l := range []struct {
+		name, address string
+		into          *net.Listener
+	}{{"listen", s.Listen, &n.listenPublic}, {"admin_listen", s.AdminListen, &n.listenAdm}} {
+		got, err := net.Listen("tcp", l.address)
+		if err != nil {
+			return fault.CannotListen.At(l.name, "setting", l.name, "address", l.address).Because(err)
+		}
+		*l.into = got
+		n.closer = append(n.closer, func(context.Context) error {
+			if err := got.Close(); !errors.Is(err, net.ErrClosed) {
+				return err
+			}
+			return nil
+		})
+	}
+	return nil
+}
+
+// Ready is closed once the node answers.
+func (n *Node) Ready() <-chan struct{} { return n.ready }
+
+// PublicURL is where counterparts reach the node.
+func (n *Node) PublicURL() string { return n.c.Settings.PublicURL }
+
+// AdminURL is where its own people reach it.
+func (n *Node) AdminURL() string {
+	scheme := "http://"
+	if n.c.Settings.TLS() {
+		scheme = "https://"
+	}
+	return scheme + n.listenAdm.Addr().String()
+}
+
+// APIToken is the token of the command line on this machine.
+func (n *Node) APIToken() string { return n.token }
+
+// Run serves until ctx ends, then lets running requests end (5 s at most), stops
+// the rest and closes everything.
+func (n *Node) Run(ctx context.Context) error {
+	g, gctx := errgroup.WithContext(ctx)
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	var loops errgroup.Group
+	loops.Go(func() error { return n.evidence.Run(background) })
+	sending, stopSending := context.WithCancel(background)
+	defer stopSending()
+	var lanes errgroup.Group
+	lanes.Go(func() error { return n.outbox.Run(sending) })
+	loops.Go(func() error { return n.prune(background) })
+
+	servers := []*http.Server{n.server(n.public), n.server(n.admin)}
+	for i, l := range []net.Listener{n.listenPublic, n.listenAdm} {
+		g.Go(func() error {
+			var err error
+			if n.c.Settings.TLS() {
+				err = servers[i].ServeTLS(l, n.c.Settings.TLSCert, n.c.Settings.TLSKey)
+			} else {
+				err = servers[i].Serve(l)
+			}
+			if errors.Is(err, http.ErrServerClosed) {
+				return nil
+			}
+			return err
+		})
+	}
+	close(n.ready)
+	<-gctx.Done()
+	drain, cancel := context.WithTimeout(background, drainTime)
+	defer cancel()
+	for _, srv := range servers {
+		if err := srv.Shutdown(drain); err != nil {
+			_ = srv.Close() // what is still running is cut; it is resumable
+		}
+	}
+	err := g.Wait()
+	stopSending()
+	err = errors.Join(err, lanes.Wait())
+	// The plane's last windows and the partners' last marks are put on record
+	// before the log numbers for the last time, and the store closes at the end.
+	err = errors.Join(err, n.closeUntil(1))
+	stop()
+	return errors.Join(err, loops.Wait(), n.close())
+}
+
+const drainTime = 5 * time.Second
+
+func (n *Node) server(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		ErrorLog:  slog.NewLogLogger(n.c.Log.Handler(), slog.LevelDebug),
+		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS13},
+	}
+}
+
+// prune forgets tokens that have expired, once a minute.
+func (n *Node) prune(ctx context.Context) error {
+	t := time.NewTicker(time.Minute)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+			if err := n.identity.Prune(ctx); err != nil && ctx.Err() == nil {
+				n.c.Log.WarnContext(ctx, "spent tokens not pruned", "err", err)
+			}
+		}
+	}
+}
+
+// Close closes a node that Run was never called on.
+func (n *Node) Close() error { return n.close() }
+
+func (n *Node) close() error { return n.closeUntil(0) }
+
+// closeUntil closes, last opened first, down to the first keep.
+func (n *Node) closeUntil(keep int) error {
+	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
+	defer cancel()
+	var err error
+	for len(n.closer) > keep {
+		last := n.closer[len(n.closer)-1]
+		n.closer = n.closer[:len(n.closer)-1]
+		err = errors.Join(err, last(ctx))
+	}
+	return err
+}
