@@ -112,9 +112,10 @@ func causeOf(s *Session) error {
 	return fault.Unavailable.At("")
 }
 
-// split takes /data/GRANT off the path; what is left starts with "/".
+// split takes all up to /data/GRANT off the path, also below a prefix of the
+// data URL; what is left starts with "/".
 func split(r *http.Request) (below *url.URL, grant string, ok bool) {
-	rest, ok := strings.CutPrefix(r.URL.Path, "/data/")
+	_, rest, ok := strings.Cut(r.URL.Path, "/data/")
 	if !ok {
 		return nil, "", false
 	}
@@ -122,7 +123,7 @@ func split(r *http.Request) (below *url.URL, grant string, ok bool) {
 	u := *r.URL
 	u.Path = "/" + path
 	if u.RawPath != "" {
-		raw, ok := strings.CutPrefix(u.RawPath, "/data/"+grant)
+		_, raw, ok := strings.Cut(u.RawPath, "/data/"+grant)
 		if !ok {
 			return nil, "", false // an escaped grant id is none of ours
 		}

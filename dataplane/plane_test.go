@@ -277,6 +277,9 @@ func TestTheFormatSeesThePathBelowTheGrant(t *testing.T) {
 	if res := r.request("GET", strings.TrimSuffix(a.Address, "/"), a.Token); res.StatusCode != 200 {
 		t.Errorf("without the last slash: %d", res.StatusCode)
 	}
+	if res := r.request("GET", r.server.URL+"/prefix/data/"+a.Grant+"/echo/data/x", a.Token); res.StatusCode != 200 {
+		t.Errorf("below a prefix: %d", res.StatusCode)
+	}
 	if res := r.request("GET", r.server.URL+"/data/", a.Token); res.StatusCode != 404 {
 		t.Errorf("no grant: %d", res.StatusCode)
 	}
