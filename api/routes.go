@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"kakehashi/catalog"
 	"kakehashi/client"
 	dsp "kakehashi/dsp/dsp2025"
+	"kakehashi/evidence"
 	"kakehashi/internal/fault"
 	"kakehashi/internal/strictjson"
 	"kakehashi/negotiation"
@@ -405,12 +407,24 @@ type process struct {
 
 func (s *server) history(ctx context.Context, p participant.ID, in *process) (client.History, error) {
 	items, err := s.Evidence.History(ctx, p, in.Process)
+	if err != nil {
+		return client.History{}, err
+	}
+	// What the data plane did for a transfer is told under the transfer.
+	if t, err := s.Transfers.Get(ctx, p, in.Process); err == nil && t.Grant != "" {
+		grant, err := s.Evidence.History(ctx, p, t.Grant)
+		if err != nil {
+			return client.History{}, err
+		}
+		items = append(items, grant...)
+		slices.SortStableFunc(items, func(a, b evidence.Entry) int { return a.Time.Compare(b.Time) })
+	}
 	var out client.History
 	for _, e := range items {
 		out.Items = append(out.Items, client.Entry{ID: e.ID, Type: e.Type, Time: e.Time, Position: e.Position, Direction: e.Direction,
 			Counterparty: e.Counterparty, Hashes: e.Hashes, Facts: e.Facts})
 	}
-	return out, err
+	return out, nil
 }
 
 func (s *server) portalLink(ctx context.Context, p participant.ID, _ *none) (client.Link, error) {

@@ -76,6 +76,12 @@ func (c *Client) http() *http.Client {
 	return http.DefaultClient
 }
 
+// keyed is a body whose caller chose the idempotency key.
+type keyed interface{ key() string }
+
+func (s StartNegotiation) key() string { return s.Key }
+func (s StartTransfer) key() string    { return s.Key }
+
 func (c *Client) request(ctx context.Context, method, path string, body any) (*http.Response, error) {
 	var r io.Reader
 	if body != nil {
@@ -94,7 +100,9 @@ func (c *Client) request(ctx context.Context, method, path string, body any) (*h
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	if method == http.MethodPost {
+	if k, ok := body.(keyed); ok && k.key() != "" {
+		req.Header.Set("Idempotency-Key", k.key())
+	} else if method == http.MethodPost {
 		req.Header.Set("Idempotency-Key", ids.Short())
 	}
 	resp, err := c.http().Do(req)

@@ -63,6 +63,7 @@ type StartNegotiation struct {
 	Partner string `json:"partner" doc:"DID, DSP address or known name of the provider" minLength:"1" maxLength:"2048"`
 	Dataset string `json:"dataset" minLength:"1" maxLength:"2048"`
 	Offer   string `json:"offer,omitempty" doc:"Offer id; the dataset's first offer when empty" maxLength:"2048"`
+	Key     string `json:"-"` // idempotency key, to try again without effect twice; made when empty
 }
 
 // Negotiation is one contract negotiation.
@@ -111,6 +112,7 @@ type Agreements struct {
 type StartTransfer struct {
 	Agreement string `json:"agreement" minLength:"1" maxLength:"2048"`
 	Format    string `json:"format,omitempty" doc:"Distribution format; HttpData-PULL when empty" maxLength:"128"`
+	Key       string `json:"-"` // idempotency key, as of StartNegotiation
 }
 
 // Transfer is one transfer process.

@@ -333,9 +333,18 @@ func (n *Node) Run(ctx context.Context) error {
 	<-gctx.Done()
 	drain, cancel := context.WithTimeout(background, drainTime)
 	defer cancel()
+	late := false
 	for _, srv := range servers {
-		if err := srv.Shutdown(drain); err != nil {
-			_ = srv.Close() // what is still running is cut; it is resumable
+		late = srv.Shutdown(drain) != nil || late
+	}
+	if late { // what still runs is cut by reset, so that nobody takes a part for the whole
+		cut, cancel := context.WithTimeout(background, drainTime)
+		if err := n.plane.Close(cut); err != nil {
+			n.c.Log.WarnContext(cut, "data plane not closed", "err", err)
+		}
+		cancel()
+		for _, srv := range servers {
+			_ = srv.Close()
 		}
 	}
 	err := g.Wait()
@@ -353,8 +362,9 @@ const drainTime = 5 * time.Second
 func (n *Node) server(h http.Handler) *http.Server {
 	return &http.Server{
 		Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
-		ErrorLog:  slog.NewLogLogger(n.c.Log.Handler(), slog.LevelDebug),
-		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS13},
+		ConnContext: dataplane.ConnContext, // lets a cut end a response by reset
+		ErrorLog:    slog.NewLogLogger(n.c.Log.Handler(), slog.LevelDebug),
+		TLSConfig:   &tls.Config{MinVersion: tls.VersionTLS13},
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,15 +28,7 @@ type place struct {
 func newPlace(t testing.TB, name string) place {
 	t.Helper()
 	dir := t.TempDir()
-	ports := [2]string{}
-	for i := range ports {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		ports[i] = l.Addr().String()
-		l.Close()
-	}
+	ports := [2]string{freeAddress(t), freeAddress(t)}
 	s, err := config.Load(config.Source{New: true, Path: filepath.Join(dir, "node.yaml"), Env: func(string) (string, bool) { return "", false },
 		Flags: map[string]string{"participant": name, "listen": ports[0], "admin_listen": ports[1], "development": "true", "data": dir,
 			"files_roots": dir, "public_url": "http://" + ports[0]}})
@@ -48,6 +41,25 @@ func newPlace(t testing.TB, name string) place {
 		t.Fatal(err)
 	}
 	return place{s, key}
+}
+
+var nextPort atomic.Int32
+
+// freeAddress gives a loopback address that no other node of this test run gets,
+// below the ports that the system hands out to outgoing connections: a node that
+// is killed comes back to it.
+func freeAddress(t testing.TB) string {
+	t.Helper()
+	for range 10_000 {
+		address := fmt.Sprintf("127.0.0.1:%d", 12_000+(os.Getpid()*97+int(nextPort.Add(1)))%18_000)
+		l, err := net.Listen("tcp", address)
+		if err == nil {
+			l.Close()
+			return address
+		}
+	}
+	t.Fatal("no free port")
+	return ""
 }
 
 // running is a node that serves until stop.
