@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"kakehashi/cli"
+	"kakehashi/cli/demo"
 )
 
 func main() {
@@ -18,4 +19,9 @@ func main() {
 }
 
 // wiring names the commands that lie in packages of their own.
-func wiring() cli.Wiring { return cli.Wiring{Init: cli.InitNode(os.LookupEnv)} }
+func wiring() cli.Wiring {
+	return cli.Wiring{
+		Init:     cli.InitNode(os.LookupEnv),
+		Commands: []cli.Command{demo.Command},
+	}
+}

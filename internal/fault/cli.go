@@ -38,4 +38,7 @@ var (
 	CannotCreate = Define("cannot-create", 507,
 		Words{"cannot write {place}: {reason}", "{place} に書き込めません: {reason}"},
 		Words{"check the folder, who may write there, and the free space", "フォルダー、書き込み権限、空き容量を確認してください"})
+	DemoFailed = Define("demo-failed", 500,
+		Words{"the demo failed at {step}: {reason}", "デモが {step} で失敗しました: {reason}"},
+		Words{"read the reason; the folder of the demo holds everything that was made", "理由を確認してください。作成されたものはすべてデモのフォルダーにあります"})
 )

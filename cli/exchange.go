@@ -1,0 +1,374 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"kakehashi/cli/progress"
+	"kakehashi/client"
+	"kakehashi/internal/fault"
+	"kakehashi/internal/strictjson"
+	"kakehashi/odrl"
+)
+
+// getCommand does a whole exchange in one call.
+type getCommand struct {
+	Reach
+	Provider string `arg:""`
+	Dataset  string `arg:""`
+	Out      string `required:"" placeholder:"FILE"`
+	Fresh    bool
+}
+
+func (g getCommand) Run(ctx context.Context, c *Context) error {
+	node, err := g.Client(c)
+	if err != nil {
+		return err
+	}
+	_, err = c.Get(ctx, node, client.Want{Partner: g.Provider, Dataset: g.Dataset, Out: g.Out, Fresh: g.Fresh})
+	return err
+}
+
+// Get runs an exchange and shows each step as it is done; the bytes have a bar.
+func (c *Context) Get(ctx context.Context, node *client.Client, w client.Want) (client.Got, error) {
+	var bar *progress.Counter
+	var last int64
+	display := c.Progress()
+	w.Progress = func(done, total int64) {
+		if bar == nil {
+			bar = display.Counter(filepath.Base(w.Out), total)
+		}
+		bar.Add(done - last)
+		last = done
+	}
+	w.Step = func(s client.Step) {
+		if s.Name == "bytes" {
+			bar.Done()
+			display.Close()
+		}
+		_ = c.Step(s.Name, s.Took, s.Values)
+	}
+	got, err := node.Get(ctx, w)
+	display.Close()
+	return got, err
+}
+
+// Step prints one step of an exchange: its time, what it was, what it found.
+func (c *Context) Step(name string, took time.Duration, values map[string]string) error {
+	pairs := make([]any, 0, 2*len(values))
+	row := map[string]any{"step": name, "ms": float64(took.Microseconds()) / 1000}
+	for k, v := range values {
+		pairs = append(pairs, k, v)
+		row[k] = v
+	}
+	if err := c.Emit(row); err != nil {
+		return err
+	}
+	return c.Say(fmt.Sprintf("%9.1f ms  %s", float64(took.Microseconds())/1000, c.Text.T("step."+name, pairs...)))
+}
+
+// publishCommand offers a file of the node's machine.
+type publishCommand struct {
+	Reach
+	File        string `arg:""`
+	Title       string `placeholder:"TEXT"`
+	Description string `placeholder:"TEXT"`
+	ID          string `name:"id" placeholder:"IRI"`
+	Purpose     string `placeholder:"TEXT"`
+	Until       string `placeholder:"DATE"`
+	Policy      string `placeholder:"FILE"`
+}
+
+func (p publishCommand) Run(ctx context.Context, c *Context) error {
+	node, err := p.Client(c)
+	if err != nil {
+		return err
+	}
+	policy, err := p.terms()
+	if err != nil {
+		return err
+	}
+	path, err := filepath.Abs(p.File)
+	if err != nil {
+		return cannotRead(p.File, err)
+	}
+	if p.Title == "" {
+		p.Title = filepath.Base(path)
+	}
+	d, err := node.PublishFile(ctx, client.PublishFile{Path: path, Title: p.Title, Description: p.Description, ID: p.ID, Policy: policy})
+	if err != nil {
+		return err
+	}
+	if err := c.Emit(d); err != nil {
+		return err
+	}
+	return c.Say(c.Text.T("publish.done", "id", d.ID, "title", d.Title, "version", d.Version))
+}
+
+// terms are the rules of a file, or use for a purpose until a date.
+func (p publishCommand) terms() (any, error) {
+	var raw []byte
+	var err error
+	if p.Policy != "" {
+		if raw, err = os.ReadFile(p.Policy); err != nil {
+			return nil, cannotRead(p.Policy, err)
+		}
+	} else {
+		t := odrl.Terms{Purpose: p.Purpose}
+		if p.Until != "" {
+			if t.Until, err = day(p.Until); err != nil {
+				return nil, fault.BadUsage.At("--until", "command", "kakehashi publish", "reason", err.Error())
+			}
+		}
+		if raw, err = t.Policy(); err != nil {
+			return nil, err
+		}
+	}
+	var policy any
+	if err := strictjson.Decode(raw, &policy); err != nil {
+		return nil, fault.BadUsage.At("--policy", "command", "kakehashi publish", "reason", err.Error())
+	}
+	return policy, nil
+}
+
+// day reads a date, which ends with that day in UTC, or a time with a zone.
+func day(s string) (time.Time, error) {
+	if t, err := time.Parse(time.DateOnly, s); err == nil {
+		return t.AddDate(0, 0, 1), nil
+	}
+	return time.Parse(time.RFC3339, s)
+}
+
+// catalogCommand lists what we offer, or what a partner shows us.
+type catalogCommand struct {
+	Reach
+	Partner string `arg:"" optional:""`
+}
+
+func (k catalogCommand) Run(ctx context.Context, c *Context) error {
+	node, err := k.Client(c)
+	if err != nil {
+		return err
+	}
+	var all []client.Dataset
+	if k.Partner != "" {
+		got, err := node.PartnerCatalog(ctx, k.Partner)
+		if err != nil {
+			return err
+		}
+		all = got.Datasets
+	} else {
+		for cursor, more := "", true; more; more = cursor != "" {
+			page, err := node.Datasets(ctx, cursor)
+			if err != nil {
+				return err
+			}
+			all, cursor = append(all, page.Items...), page.Next
+		}
+	}
+	if len(all) == 0 {
+		return c.Say(c.Text.T("catalog.empty"))
+	}
+	for _, d := range all {
+		if err := c.Emit(d); err != nil {
+			return err
+		}
+		if err := c.Say(d.ID + "\n  " + d.Title); err != nil {
+			return err
+		}
+		for _, o := range d.Offers {
+			if err := c.Say("  " + strings.Join(o.Terms, "\n  ")); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// negotiateCommand asks a partner for an agreement and waits for it.
+type negotiateCommand struct {
+	Reach
+	Provider string `arg:""`
+	Dataset  string `arg:""`
+}
+
+func (n negotiateCommand) Run(ctx context.Context, c *Context) error {
+	node, err := n.Client(c)
+	if err != nil {
+		return err
+	}
+	q, err := node.Negotiate(ctx, client.StartNegotiation{Partner: n.Provider, Dataset: n.Dataset})
+	if err != nil {
+		return err
+	}
+	if q, err = node.AwaitNegotiation(ctx, q.ID, "FINALIZED"); err != nil {
+		return err
+	}
+	if err := c.Emit(q); err != nil {
+		return err
+	}
+	return c.Say(c.Text.T("negotiate.done", "agreement", q.Agreement, "negotiation", q.ID))
+}
+
+// transferCommand opens the data of an agreement and prints how to fetch it.
+type transferCommand struct {
+	Reach
+	Agreement string `arg:""`
+}
+
+func (x transferCommand) Run(ctx context.Context, c *Context) error {
+	node, err := x.Client(c)
+	if err != nil {
+		return err
+	}
+	t, err := node.StartTransfer(ctx, client.StartTransfer{Agreement: x.Agreement})
+	if err != nil {
+		return err
+	}
+	if t, err = node.AwaitTransfer(ctx, t.ID, "STARTED"); err != nil {
+		return err
+	}
+	access, err := node.Access(ctx, t.ID)
+	if err != nil {
+		return err
+	}
+	if err := c.Emit(map[string]string{"transfer": t.ID, "endpoint": access.Endpoint, "authorization": access.Authorization}); err != nil {
+		return err
+	}
+	return c.Say(c.Text.T("transfer.done", "transfer", t.ID) + "\n" + Curl(access))
+}
+
+// Curl is the command line that fetches what access opens.
+func Curl(a client.Access) string {
+	return fmt.Sprintf("curl -fOJ -H 'Authorization: %s' '%s'", a.Authorization, a.Endpoint)
+}
+
+// exchangesCommand lists negotiations and transfers, newest first.
+type exchangesCommand struct{ Reach }
+
+func (e exchangesCommand) Run(ctx context.Context, c *Context) error {
+	node, err := e.Client(c)
+	if err != nil {
+		return err
+	}
+	negotiations, err := node.Negotiations(ctx, "")
+	if err != nil {
+		return err
+	}
+	transfers, err := node.Transfers(ctx, "")
+	if err != nil {
+		return err
+	}
+	var rows [][]string
+	for _, n := range negotiations.Items {
+		rows = append(rows, []string{n.Updated.Format(time.DateTime), "negotiation", n.Role, n.State, n.Counterparty, n.ID})
+		if err := c.Emit(n); err != nil {
+			return err
+		}
+	}
+	for _, t := range transfers.Items {
+		rows = append(rows, []string{t.Updated.Format(time.DateTime), "transfer", t.Role, t.State, t.Counterparty, t.ID})
+		if err := c.Emit(t); err != nil {
+			return err
+		}
+	}
+	return c.table(rows, c.Text.T("exchanges.empty"))
+}
+
+// agreementsCommand lists agreements; end ends one.
+type agreementsCommand struct {
+	List listAgreements `cmd:"" default:"1"`
+	End  endAgreement   `cmd:""`
+}
+
+type listAgreements struct{ Reach }
+
+func (a listAgreements) Run(ctx context.Context, c *Context) error {
+	node, err := a.Client(c)
+	if err != nil {
+		return err
+	}
+	page, err := node.Agreements(ctx, "")
+	if err != nil {
+		return err
+	}
+	var rows [][]string
+	for _, x := range page.Items {
+		state := c.Text.T("agreements.in_force")
+		if !x.Ended.IsZero() {
+			state = c.Text.T("agreements.ended", "reason", x.Reason)
+		}
+		rows = append(rows, []string{x.Signed.Format(time.DateTime), x.Role, state, x.Counterparty, x.ID})
+		if err := c.Emit(x); err != nil {
+			return err
+		}
+	}
+	return c.table(rows, c.Text.T("agreements.empty"))
+}
+
+type endAgreement struct {
+	Reach
+	Agreement string `arg:""`
+	Reason    string `required:"" placeholder:"TEXT"`
+}
+
+func (e endAgreement) Run(ctx context.Context, c *Context) error {
+	node, err := e.Client(c)
+	if err != nil {
+		return err
+	}
+	a, err := node.EndAgreement(ctx, e.Agreement, e.Reason)
+	if err != nil {
+		return err
+	}
+	if err := c.Emit(a); err != nil {
+		return err
+	}
+	return c.Say(c.Text.T("agreements.ended_now", "agreement", a.ID))
+}
+
+// historyCommand prints the timeline of a process.
+type historyCommand struct {
+	Reach
+	ID string `arg:"" name:"id"`
+}
+
+func (h historyCommand) Run(ctx context.Context, c *Context) error {
+	node, err := h.Client(c)
+	if err != nil {
+		return err
+	}
+	got, err := node.History(ctx, h.ID)
+	if err != nil {
+		return err
+	}
+	var rows [][]string
+	for _, e := range got.Items {
+		rows = append(rows, []string{e.Time.Format("2006-01-02 15:04:05.000"), fmt.Sprint(e.Position), e.Direction, e.Type})
+		if err := c.Emit(e); err != nil {
+			return err
+		}
+	}
+	return c.table(rows, c.Text.T("history.empty"))
+}
+
+func (c *Context) table(rows [][]string, empty string) error {
+	if c.JSON {
+		return nil
+	}
+	if len(rows) == 0 {
+		return c.Say(empty)
+	}
+	w := tabwriter.NewWriter(c.Stdout, 0, 0, 2, ' ', 0)
+	for _, r := range rows {
+		if _, err := fmt.Fprintln(w, strings.Join(r, "\t")); err != nil {
+			return err
+		}
+	}
+	return w.Flush()
+}
