@@ -16,6 +16,7 @@ import (
 // event is a leaf of the log as a timeline shows it.
 type event struct {
 	ID, Type, Event, Direction, Place string
+	Message                           string // of the protocol; "" for a step without one
 	Class                             string // in, out or ""
 	Time                              time.Time
 	Facts, Hashes                     []fact
@@ -115,8 +116,8 @@ func (v *visit) event(e evidence.Entry) event {
 	default:
 		out.Direction = v.T("portal.here")
 	}
-	if m := message[e.Type]; m != "" && e.Direction != "" {
-		out.Facts = append(out.Facts, fact{v.T("portal.message"), m})
+	if out.Message = message[e.Type]; e.Direction == "" {
+		out.Message = ""
 	}
 	if e.Position < 0 {
 		out.Place = v.T("portal.position.none")
