@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"kakehashi/cli"
+	"kakehashi/cli/bench"
 	"kakehashi/cli/demo"
 )
 
@@ -22,6 +23,6 @@ func main() {
 func wiring() cli.Wiring {
 	return cli.Wiring{
 		Init:     cli.InitNode(os.LookupEnv),
-		Commands: []cli.Command{demo.Command},
+		Commands: []cli.Command{demo.Command, bench.Command},
 	}
 }

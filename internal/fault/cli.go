@@ -41,4 +41,7 @@ var (
 	DemoFailed = Define("demo-failed", 500,
 		Words{"the demo failed at {step}: {reason}", "デモが {step} で失敗しました: {reason}"},
 		Words{"read the reason; the folder of the demo holds everything that was made", "理由を確認してください。作成されたものはすべてデモのフォルダーにあります"})
+	BenchFailed = Define("bench-failed", 500,
+		Words{"the bench failed: {reason}", "ベンチマークに失敗しました: {reason}"},
+		Words{"read the reason and run it again", "理由を確認し、もう一度実行してください"})
 )

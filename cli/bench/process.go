@@ -1,0 +1,169 @@
+package bench
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"kakehashi/cli"
+	"kakehashi/client"
+	"kakehashi/config"
+	"kakehashi/internal/fault"
+)
+
+// process is one `kakehashi serve` with the shipped defaults.
+type process struct {
+	name, data string
+	settings   config.Settings
+	cmd        *exec.Cmd
+	stderr     bytes.Buffer
+	started    time.Duration // start to first answer
+	*client.Client
+}
+
+// start makes a node as `kakehashi init` does and runs `kakehashi serve`.
+func start(ctx context.Context, c *cli.Context, dir, name string) (*process, error) {
+	p := &process{name: name, data: filepath.Join(dir, name, "data")}
+	public, err := free()
+	if err != nil {
+		return nil, err
+	}
+	admin, err := free()
+	if err != nil {
+		return nil, err
+	}
+	file := filepath.Join(dir, name, "node.yaml")
+	var problems bytes.Buffer
+	quiet := c.Env
+	quiet.Stdout, quiet.Stderr = io.Discard, &problems
+	if code := cli.Main(ctx, []string{"init", "--config", file, "--development", "--participant", name, "--listen", public,
+		"--admin-listen", admin, "--public-url", "http://" + public}, quiet, cli.Wiring{Init: cli.InitNode(c.LookupEnv)}); code != 0 {
+		return nil, fault.BenchFailed.At(name, "reason", problems.String())
+	}
+	if p.settings, err = config.Load(config.Source{Path: file, Env: c.LookupEnv}); err != nil {
+		return nil, err
+	}
+	token, err := os.ReadFile(filepath.Join(p.data, "api.token"))
+	if err != nil {
+		return nil, err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	p.cmd = exec.CommandContext(ctx, self, "serve", "--config", file)
+	p.cmd.Stderr = &p.stderr
+	p.cmd.Cancel = func() error { return p.cmd.Process.Signal(syscall.SIGTERM) }
+	p.cmd.WaitDelay = 10 * time.Second
+	begin := time.Now()
+	if err := p.cmd.Start(); err != nil {
+		return nil, fault.BenchFailed.At(name, "reason", err.Error()).Because(err)
+	}
+	transport := &http.Transport{MaxIdleConnsPerHost: 256}
+	p.Client = &client.Client{Base: "http://" + admin, Token: strings.TrimSpace(string(token)), Lang: "en", HTTP: &http.Client{Transport: transport}}
+	for {
+		_, err := p.Node(ctx)
+		if err == nil {
+			p.started = time.Since(begin)
+			return p, nil
+		}
+		if !errors.Is(err, fault.NodeUnreachable) || time.Since(begin) > 20*time.Second {
+			return nil, fault.BenchFailed.At(name, "reason", p.stderr.String()).Because(err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-time.After(500 * time.Microsecond):
+		}
+	}
+}
+
+// stop ends the process as an operator does.
+func (p *process) stop() error {
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	if err := p.cmd.Wait(); err != nil {
+		return fault.BenchFailed.At(p.name, "reason", p.stderr.String()).Because(err)
+	}
+	return nil
+}
+
+func free() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
+}
+
+// memory reads resident memory in MiB, now and at its peak, from /proc; both are
+// -1 where there is none.
+func (p *process) memory() (now, peak float64) {
+	now, peak = -1, -1
+	f, err := os.Open(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		return now, peak
+	}
+	defer f.Close()
+	for sc := bufio.NewScanner(f); sc.Scan(); {
+		name, rest, _ := strings.Cut(sc.Text(), ":")
+		kib, err := strconv.ParseFloat(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 64)
+		if err != nil {
+			continue
+		}
+		switch name {
+		case "VmRSS":
+			now = kib / 1024
+		case "VmHWM":
+			peak = kib / 1024
+		}
+	}
+	return now, peak
+}
+
+// cpu is the processor time that the process has used.
+func (p *process) cpu() time.Duration {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(b), ") ")
+	f := strings.Fields(rest)
+	if len(f) < 13 {
+		return 0
+	}
+	user, _ := strconv.ParseInt(f[11], 10, 64)
+	system, _ := strconv.ParseInt(f[12], 10, 64)
+	return time.Duration(user+system) * 10 * time.Millisecond // USER_HZ is 100
+}
+
+// disk is what the node's folder holds, in bytes.
+func (p *process) disk() (int64, error) {
+	var sum int64
+	err := filepath.WalkDir(p.data, func(_ string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		sum += info.Size()
+		return nil
+	})
+	return sum, err
+}
