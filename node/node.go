@@ -36,6 +36,7 @@ import (
 	"kakehashi/participant"
 	"kakehashi/partner"
 	"kakehashi/policy"
+	"kakehashi/portal"
 	"kakehashi/services"
 	"kakehashi/store"
 	"kakehashi/store/sqlite"
@@ -203,6 +204,8 @@ func (n *Node) openRooms(ctx context.Context) error {
 		MaxBody: int64(s.MaxMessageBytes), Now: now, Log: log})
 	mux := http.NewServeMux()
 	mux.Handle("/api/v1/", management)
+	mux.Handle("/", portal.New(portal.Config{Accounts: accounts, Participants: n.participants, Catalog: offers, Agreements: n.agreements,
+		Negotiations: negotiations, Transfers: n.transfers, Evidence: n.evidence, EndAgreement: n.EndAgreement, Now: now, Log: log, Secure: s.TLS()}))
 	n.admin = mux
 	return nil
 }
