@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -16,6 +15,7 @@ import (
 	"kakehashi/evidence"
 	"kakehashi/identity"
 	"kakehashi/internal/fault"
+	"kakehashi/internal/recent"
 	"kakehashi/internal/strictjson"
 	"kakehashi/outbox"
 	"kakehashi/participant"
@@ -39,15 +39,36 @@ type ClientConfig struct {
 	HTTP     *http.Client // guarded: the addresses are the counterpart's choice
 	Identity *identity.Room
 	Partners *partner.Room
-	Log      *slog.Logger
+	Now      func() time.Time
 }
 
 // Client sends our messages. It signs each with a fresh token that names the
 // digest of the body.
-type Client struct{ c ClientConfig }
+type Client struct {
+	c     ClientConfig
+	shown *recent.Of[showing, shown]
+}
+
+// showing is one dataset as one partner shows it to one participant.
+type showing struct {
+	p             participant.ID
+	base, dataset string
+}
+
+type shown struct {
+	dsp.Dataset
+	at time.Time
+}
+
+// believed is how long a dataset that a partner showed is not asked for again.
+// An offer that was withdrawn meanwhile is refused by the partner, by name; a
+// catalogue request always asks.
+const believed = 10 * time.Second
 
 // NewClient makes a client.
-func NewClient(c ClientConfig) *Client { return &Client{c} }
+func NewClient(c ClientConfig) *Client {
+	return &Client{c: c, shown: recent.New[showing, shown](1000)}
+}
 
 // Send posts body to url. err is for an attempt without an answer; the status
 // of an answer, whatever it is, is no error.
@@ -100,6 +121,9 @@ func (c *Client) Catalog(ctx context.Context, p participant.ID, who partner.Part
 		} else {
 			all.Dataset = append(all.Dataset, got.Dataset...)
 		}
+		for _, set := range got.Dataset {
+			c.shown.Put(showing{p, who.Base, set.ID}, shown{set, c.c.Now()})
+		}
 		if next, err = nextPage(next, header); err != nil {
 			return all, fault.AnswerNotUnderstood.At(next, "partner", who.DID, "reason", err.Error())
 		}
@@ -107,8 +131,12 @@ func (c *Client) Catalog(ctx context.Context, p participant.ID, who partner.Part
 	return all, nil
 }
 
-// Dataset asks a provider for one dataset.
+// Dataset asks a provider for one dataset; what it showed in the last 10 s is
+// believed.
 func (c *Client) Dataset(ctx context.Context, p participant.ID, who partner.Partner, id string) (dsp.Dataset, error) {
+	if s, ok := c.shown.Get(showing{p, who.Base, id}); ok && c.c.Now().Sub(s.at) < believed {
+		return s.Dataset, nil
+	}
 	at := who.Base + dsp.PathDatasets + url.PathEscape(id)
 	status, reply, _, err := c.do(ctx, p, who.DID, http.MethodGet, at, "dataset", nil, maxReply)
 	if err != nil {
@@ -124,6 +152,7 @@ func (c *Client) Dataset(ctx context.Context, p participant.ID, who partner.Part
 	if err != nil {
 		return d, fault.AnswerNotUnderstood.At(at, "partner", who.DID, "reason", fault.Of(err).What("en")).Because(err)
 	}
+	c.shown.Put(showing{p, who.Base, id}, shown{d, c.c.Now()})
 	return d, nil
 }
 

@@ -179,7 +179,7 @@ func (n *Node) openRooms(ctx context.Context) error {
 	}
 	n.closer = append(n.closer, n.plane.Close)
 
-	wire := dsphttp.NewClient(dsphttp.ClientConfig{HTTP: way.HTTP(), Identity: n.identity, Partners: partners})
+	wire := dsphttp.NewClient(dsphttp.ClientConfig{HTTP: way.HTTP(), Identity: n.identity, Partners: partners, Now: now})
 	negotiations, err := negotiation.Open(negotiation.Config{DB: n.db, Participants: n.participants, Identity: n.identity, Offers: offers,
 		Judge: engine, Agreements: bond{n}, Evidence: n.evidence, Outbox: n.outbox, Wire: wire, Watch: hub, Now: now, Log: log})
 	if err != nil {
