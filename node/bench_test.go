@@ -9,9 +9,15 @@ import (
 	"kakehashi/client"
 )
 
-// BenchmarkExchange is a whole exchange between two nodes of this process, 16 in
-// flight: for profiles. The figures that count come from kakehashi bench.
+// BenchmarkExchange is a whole exchange between two nodes of this process, one
+// at a time and 16 in flight: for profiles. The figures that count come from
+// kakehashi bench.
 func BenchmarkExchange(b *testing.B) {
+	b.Run("1", func(b *testing.B) { benchmarkExchange(b, 1) })
+	b.Run("16", func(b *testing.B) { benchmarkExchange(b, 16) })
+}
+
+func benchmarkExchange(b *testing.B, inFlight int) {
 	tokyo, brussels := newPlace(b, "tokyo"), newPlace(b, "brussels")
 	provider, consumer := tokyo.start(b, nil), brussels.start(b, nil)
 	d := publish(b, tokyo, provider, []byte("week,cases\n2026-W01,12\n"))
@@ -21,7 +27,7 @@ func BenchmarkExchange(b *testing.B) {
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	b.ResetTimer()
-	for range 16 {
+	for range inFlight {
 		wg.Go(func() {
 			for next.Add(1) <= int64(b.N) {
 				if err := exchangeOnce(b, c, base, d.ID); err != nil {
