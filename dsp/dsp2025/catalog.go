@@ -62,6 +62,9 @@ func (d *Dataset) check() (string, string) {
 		if reason := need(d.Distribution[i].Format); reason != "" {
 			return "/distribution/" + strconv.Itoa(i) + "/format", reason
 		}
+		if k := d.Distribution[i].AccessService.Kind(); k != '"' && k != '{' {
+			return "/distribution/" + strconv.Itoa(i) + "/accessService", "the id of a service or a service is required"
+		}
 	}
 	return first("/@id", need(d.ID))
 }

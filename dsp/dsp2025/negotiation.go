@@ -16,6 +16,7 @@ type ContractRequest struct {
 func (*ContractRequest) typeName() string { return "ContractRequestMessage" }
 func (m *ContractRequest) check() (string, string) {
 	return first("/@id", optional(m.ID), "/consumerPid", need(m.ConsumerPid), "/providerPid", either(m.ProviderPid, m.CallbackAddress),
+		"/providerPid", optional(m.ProviderPid), "/callbackAddress", optional(m.CallbackAddress),
 		"/offer", object(m.Offer))
 }
 
@@ -24,7 +25,7 @@ func either(pid, callback string) string {
 	if (pid == "") == (callback == "") {
 		return "exactly one of the counterpart's pid and callbackAddress is required"
 	}
-	return need(pid + callback)
+	return ""
 }
 
 // ContractOffer is the ContractOfferMessage: the first has a callback address,
@@ -41,6 +42,7 @@ type ContractOffer struct {
 func (*ContractOffer) typeName() string { return "ContractOfferMessage" }
 func (m *ContractOffer) check() (string, string) {
 	return first("/@id", optional(m.ID), "/providerPid", need(m.ProviderPid), "/consumerPid", either(m.ConsumerPid, m.CallbackAddress),
+		"/consumerPid", optional(m.ConsumerPid), "/callbackAddress", optional(m.CallbackAddress),
 		"/offer", object(m.Offer))
 }
 
