@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"log/slog"
+	"runtime/debug"
 
 	"kakehashi/config"
 	"kakehashi/node"
@@ -19,6 +20,10 @@ func (s serveCommand) Run(ctx context.Context, c *Context) error {
 	key, err := settings.MasterKey(c.LookupEnv)
 	if err != nil {
 		return err
+	}
+	// A node's live heap is a few MiB, so that Go's default collects all the time.
+	if _, set := c.LookupEnv("GOGC"); !set {
+		debug.SetGCPercent(300)
 	}
 	options := &slog.HandlerOptions{Level: settings.Level()}
 	var h slog.Handler = slog.NewTextHandler(c.Stderr, options)

@@ -12,7 +12,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"kakehashi/cli"
@@ -357,14 +356,6 @@ func spread(all []time.Duration) percentiles {
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 func show(v float64) string { return strconv.FormatFloat(v, 'f', 1, 64) }
-
-func ownCPU() time.Duration {
-	var u syscall.Rusage
-	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
-		return 0
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
 
 func first(a, b error) error {
 	if a != nil {
