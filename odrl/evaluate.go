@@ -1,8 +1,9 @@
 package odrl
 
 import (
+	"math/big"
+	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -36,6 +37,8 @@ type Finding struct {
 	Saw      string // "" when unknown
 	Source   string // clock, declared by agreement, ...
 	Truth    Truth
+
+	c Constraint // what was judged, for the sentence
 }
 
 // Decision is permit or not, with what it rests on.
@@ -46,59 +49,151 @@ type Decision struct {
 	Until    time.Time // when time alone changes the decision; zero: never
 }
 
-// Evaluate decides on the action "use". A prohibition that holds or may hold
-// denies; of the permissions one must hold wholly. An obligation or duty, a
-// profile or an action that is not known here denies.
+// Evaluate decides on the action "use". A prohibition of it that holds or may
+// hold denies; of the permissions one must hold wholly. An obligation or duty, a
+// profile, and a prohibited action outside ODRL's vocabulary deny: they are not
+// known here.
+//
+// Prohibitions of other actions of the vocabulary (distribute, say) bind what the
+// counterpart does later and stand in the agreement; they do not block use.
+// Reading is the one that serving data itself performs, so it counts as use.
 func Evaluate(p Policy, f Facts) Decision {
 	e := &evaluation{f: f}
-	if len(p.Profiles) > 0 {
-		return e.deny(Finding{Pointer: "/profile", Operand: "profile", Want: strings.Join(p.Profiles, ", ")})
+	if why := strange(p); len(why) > 0 {
+		return e.deny(why...)
 	}
-	for _, o := range p.Obligations {
-		return e.deny(Finding{Pointer: o.Pointer, Operand: "obligation", Want: o.Action})
-	}
-	for _, r := range p.Prohibitions {
-		if r.Action != "use" && len(r.Constraints) == 0 {
-			// Another action than the one asked for: it binds the counterpart and
-			// stands in the agreement; the use itself is not prohibited by it.
-			continue
-		}
-		if t := e.all(r.Constraints); t != False {
-			return e.deny(Finding{Pointer: r.Pointer, Operand: "prohibition", Want: r.Action, Truth: t})
-		}
+	if why := e.prohibited(p); len(why) > 0 {
+		return e.deny(why...)
 	}
 	var near []Finding
 	for _, r := range p.Permissions {
-		from := len(e.findings)
-		switch {
-		case r.Action != "use":
-			near = append(near, Finding{Pointer: r.Pointer, Operand: "action", Want: r.Action})
-		case len(r.Duties) > 0:
-			near = append(near, Finding{Pointer: r.Duties[0].Pointer, Operand: "duty", Want: r.Duties[0].Action})
-		case e.all(r.Constraints) == True:
+		why := e.permits(r)
+		if len(why) == 0 {
 			return Decision{Permit: true, Findings: e.findings, Until: e.until}
-		default:
-			for _, x := range e.findings[from:] {
-				if x.Truth != True {
-					near = append(near, x)
-				}
-			}
 		}
+		near = append(near, why...)
 	}
 	if len(near) == 0 {
 		near = []Finding{{Pointer: "/permission", Operand: "permission", Want: "use"}}
 	}
-	return Decision{Findings: e.findings, Why: near, Until: e.until}
+	return e.deny(near...)
+}
+
+// Unclear lists everything in any rule that Evaluate could not judge with these
+// facts, whether or not it mattered to a decision; empty if all is understood. A
+// permission of another action than use is none of it as long as use is permitted
+// too and the action is in ODRL's vocabulary.
+func Unclear(p Policy, f Facts) []Finding {
+	out := strange(p)
+	e := &evaluation{f: f, forbid: true}
+	for _, r := range p.Prohibitions {
+		if blocks(r) {
+			e.all(r.Constraints)
+		}
+	}
+	e.forbid = false
+	use := false
+	for _, r := range p.Permissions {
+		use = use || r.Action == "use"
+		if r.Action != "use" && !actions[r.Action] || r.Action == "use" && len(r.Duties) > 0 {
+			out = append(out, e.permits(r)...)
+			continue
+		}
+		if r.Action == "use" {
+			e.all(r.Constraints)
+		}
+	}
+	if !use {
+		out = append(out, Finding{Pointer: "/permission", Operand: "permission", Want: "use"})
+	}
+	for _, x := range e.findings {
+		if x.Truth == Unknown {
+			out = append(out, x)
+		}
+	}
+	return out
+}
+
+// strange is what denies whatever the facts are, because its meaning is not
+// known here.
+func strange(p Policy) []Finding {
+	var out []Finding
+	if len(p.Profiles) > 0 {
+		out = append(out, Finding{Pointer: "/profile", Operand: "profile", Want: strings.Join(p.Profiles, ", ")})
+	}
+	for _, o := range p.Obligations {
+		out = append(out, Finding{Pointer: o.Pointer, Operand: "obligation", Want: o.Action})
+	}
+	for _, r := range p.Prohibitions {
+		if !actions[r.Action] {
+			out = append(out, Finding{Pointer: r.Pointer, Operand: "prohibited action", Want: r.Action})
+		}
+	}
+	return out
+}
+
+// blocks says whether a prohibition is about what serving data does.
+func blocks(r Rule) bool { return r.Action == "use" || r.Action == "read" }
+
+// prohibited is the first prohibition that stands or may stand against use, with
+// the constraints that could not be judged.
+func (e *evaluation) prohibited(p Policy) []Finding {
+	e.forbid = true
+	defer func() { e.forbid = false }()
+	for _, r := range p.Prohibitions {
+		if !blocks(r) {
+			continue
+		}
+		from := len(e.findings)
+		t := e.all(r.Constraints)
+		if t == False {
+			continue
+		}
+		why := []Finding{{Pointer: r.Pointer, Operand: "prohibition", Want: r.Action, Truth: t}}
+		for _, x := range e.findings[from:] {
+			if x.Truth == Unknown {
+				why = append(why, x)
+			}
+		}
+		return why
+	}
+	return nil
+}
+
+// permits is what stands between a permission and use; empty if it holds.
+func (e *evaluation) permits(r Rule) []Finding {
+	if r.Action != "use" {
+		return []Finding{{Pointer: r.Pointer, Operand: "action", Want: r.Action}}
+	}
+	if len(r.Duties) > 0 {
+		return []Finding{{Pointer: r.Duties[0].Pointer, Operand: "duty", Want: r.Duties[0].Action}}
+	}
+	from := len(e.findings)
+	t := e.all(r.Constraints)
+	if t == True {
+		return nil
+	}
+	var why []Finding
+	for _, x := range e.findings[from:] {
+		if x.Truth != True {
+			why = append(why, x)
+		}
+	}
+	if len(why) == 0 { // exactly one of several had to hold, and more did
+		why = []Finding{{Pointer: r.Pointer, Operand: "constraint", Want: r.Action, Truth: t}}
+	}
+	return why
 }
 
 type evaluation struct {
 	f        Facts
 	findings []Finding
 	until    time.Time
+	forbid   bool // judging a prohibition
 }
 
-func (e *evaluation) deny(why Finding) Decision {
-	return Decision{Findings: e.findings, Why: []Finding{why}, Until: e.until}
+func (e *evaluation) deny(why ...Finding) Decision {
+	return Decision{Findings: e.findings, Why: why, Until: e.until}
 }
 
 func (e *evaluation) all(cs []Constraint) Truth {
@@ -146,18 +241,19 @@ func (e *evaluation) constraint(c Constraint) Truth {
 }
 
 func (e *evaluation) atom(c Constraint) Truth {
-	x := Finding{Pointer: c.Pointer, Operand: c.Operand, Operator: c.Operator, Want: strings.Join(c.Right, ", ")}
+	x := Finding{Pointer: c.Pointer, Operand: c.Operand, Operator: c.Operator, Want: strings.Join(c.Right, ", "), c: c}
 	switch {
-	case c.Operand == "dateTime" && len(c.Right) == 1 && !c.Set:
+	case c.Operand == "dateTime":
 		x.Saw, x.Source = e.f.Now.UTC().Format(time.RFC3339), "clock"
-		if at, ok := instant(c.Right[0]); ok {
-			x.Truth = compare(c.Operator, e.f.Now.Compare(at))
-			if at.After(e.f.Now) && (e.until.IsZero() || at.Before(e.until)) {
-				e.until = at
-			}
+		if from, to, ok := span(c); ok {
+			x.Truth = e.clock(c.Operator, from, to)
 		}
 	case e.f.Declared != nil && e.f.Declared(c.Operand):
-		x.Saw, x.Source, x.Truth = x.Want, "declared by agreement", True
+		// Agreeing declares what a permission asks for; what it says about a
+		// prohibition is anybody's guess.
+		if !e.forbid {
+			x.Saw, x.Source, x.Truth = x.Want, "declared by agreement", True
+		}
 	case e.f.Value != nil:
 		if v, source, ok := e.f.Value(c.Operand); ok {
 			x.Saw, x.Source, x.Truth = v, source, judge(c, v)
@@ -167,12 +263,48 @@ func (e *evaluation) atom(c Constraint) Truth {
 	return x.Truth
 }
 
-func instant(s string) (time.Time, bool) {
-	if t, err := time.Parse(time.RFC3339Nano, s); err == nil {
-		return t, true
+// clock compares now with the instants from <= t < to, and notes when the result
+// changes next.
+func (e *evaluation) clock(operator string, from, to time.Time) Truth {
+	now := e.f.Now
+	order := 0
+	if now.Before(from) {
+		order = -1
+	} else if !now.Before(to) {
+		order = 1
 	}
-	t, err := time.Parse(time.DateOnly, s)
-	return t, err == nil
+	switch operator {
+	case "lt", "gteq":
+		e.changes(from)
+	case "lteq", "gt":
+		e.changes(to)
+	default:
+		e.changes(from)
+		e.changes(to)
+	}
+	return compare(operator, order)
+}
+
+func (e *evaluation) changes(at time.Time) {
+	if at.After(e.f.Now) && (e.until.IsZero() || at.Before(e.until)) {
+		e.until = at
+	}
+}
+
+// span is the time that a dateTime is about: an instant, for which to is the
+// next one, or a whole day in UTC. Without a zone it is not an instant, hence
+// not known; without seconds it is one, the standard's own examples write so.
+func span(c Constraint) (from, to time.Time, ok bool) {
+	if c.Set || len(c.Right) != 1 {
+		return from, to, false
+	}
+	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04Z07:00"} {
+		if t, err := time.Parse(layout, c.Right[0]); err == nil {
+			return t, t.Add(1), true
+		}
+	}
+	t, err := time.Parse(time.DateOnly, c.Right[0])
+	return t, t.AddDate(0, 0, 1), err == nil
 }
 
 func compare(operator string, order int) Truth {
@@ -204,29 +336,33 @@ func truth(ok bool) Truth {
 }
 
 // judge compares a known value with the right operand: as numbers when both are,
-// else as strings, for which there is no order.
+// else as strings, for which there is no order. What is part of what, or of which
+// class, is not known here beyond the value itself.
 func judge(c Constraint, v string) Truth {
+	in := slices.ContainsFunc(c.Right, func(r string) bool { return order(v, r) == 0 || v == r })
 	switch c.Operator {
-	case "isAnyOf", "isPartOf", "isA":
-		return truth(slices.Contains(c.Right, v))
+	case "isAnyOf":
+		return truth(in)
 	case "isNoneOf":
-		return truth(!slices.Contains(c.Right, v))
+		return truth(!in)
 	case "isAllOf":
-		return truth(len(c.Right) == 1 && c.Right[0] == v)
-	}
-	if len(c.Right) != 1 {
+		return truth(in && len(c.Right) == 1)
+	case "isPartOf", "isA":
+		if in {
+			return True
+		}
+		return Unknown
+	case "hasPart":
+		if in && len(c.Right) == 1 {
+			return True
+		}
 		return Unknown
 	}
-	a, errA := strconv.ParseFloat(v, 64)
-	b, errB := strconv.ParseFloat(c.Right[0], 64)
-	if errA == nil && errB == nil {
-		order := 0
-		if a < b {
-			order = -1
-		} else if a > b {
-			order = 1
-		}
-		return compare(c.Operator, order)
+	if c.Set || len(c.Right) != 1 {
+		return Unknown
+	}
+	if o := order(v, c.Right[0]); o != unordered {
+		return compare(c.Operator, o)
 	}
 	switch c.Operator {
 	case "eq":
@@ -237,66 +373,26 @@ func judge(c Constraint, v string) Truth {
 	return Unknown
 }
 
-// Explain is the finding as a sentence in lang.
-func (x Finding) Explain(lang string) string {
-	ja := lang == "ja"
-	switch {
-	case x.Operator == "" && ja:
-		return x.Pointer + " の " + x.Operand + "「" + x.Want + "」はこのノードでは満たされません"
-	case x.Operator == "":
-		return x.Operand + " " + strconv.Quote(x.Want) + " at " + x.Pointer + " is not met here"
-	case x.Saw == "" && ja:
-		return x.Operand + " の値が不明です（条件: " + x.Operator + " " + x.Want + "）"
-	case x.Saw == "":
-		return "the value of " + x.Operand + " is not known (wanted: " + x.Operator + " " + x.Want + ")"
-	case ja:
-		return x.Operand + " は " + x.Saw + "（条件: " + x.Operator + " " + x.Want + "、根拠: " + x.Source + "）"
+// unordered is the order of what are not both numbers.
+const unordered = 2
+
+// order compares two decimal numbers exactly: floating point would take long
+// identifiers that differ for equal.
+func order(a, b string) int {
+	x, okA := number(a)
+	y, okB := number(b)
+	if !okA || !okB {
+		return unordered
 	}
-	return x.Operand + " is " + x.Saw + ", wanted: " + x.Operator + " " + x.Want + " (" + x.Source + ")"
+	return x.Cmp(y)
 }
 
-// Explain is what stood in the way, as sentences in lang.
-func (d Decision) Explain(lang string) string {
-	parts := make([]string, 0, len(d.Why))
-	for _, x := range d.Why {
-		parts = append(parts, x.Explain(lang))
-	}
-	return strings.Join(parts, "; ")
-}
+// decimal is a number with a short exponent, which bounds the work.
+var decimal = regexp.MustCompile(`^[+-]?[0-9]{1,64}(\.[0-9]{1,64})?([eE][+-]?[0-9]{1,2})?$`)
 
-// Describe gives the rules as short sentences in lang.
-func Describe(p Policy, lang string) []string {
-	var out []string
-	say := func(kind string, rules []Rule) {
-		for _, r := range rules {
-			s := kind + " " + r.Action
-			var parts []string
-			for _, c := range r.Constraints {
-				parts = append(parts, sentence(c))
-			}
-			if len(parts) > 0 {
-				s += ": " + strings.Join(parts, ", ")
-			}
-			out = append(out, s)
-		}
+func number(s string) (*big.Rat, bool) {
+	if s == "" || s[0] > '9' || !decimal.MatchString(s) {
+		return nil, false
 	}
-	names := [3]string{"permitted:", "prohibited:", "obliged:"}
-	if lang == "ja" {
-		names = [3]string{"許可:", "禁止:", "義務:"}
-	}
-	say(names[0], p.Permissions)
-	say(names[1], p.Prohibitions)
-	say(names[2], p.Obligations)
-	return out
-}
-
-func sentence(c Constraint) string {
-	if c.Logic == "" {
-		return c.Operand + " " + c.Operator + " " + strings.Join(c.Right, "|")
-	}
-	var parts []string
-	for _, p := range c.Parts {
-		parts = append(parts, sentence(p))
-	}
-	return c.Logic + "(" + strings.Join(parts, ", ") + ")"
+	return new(big.Rat).SetString(s)
 }

@@ -60,6 +60,21 @@ func term(s string) string {
 	return strings.TrimPrefix(s, "odrl:")
 }
 
+// actions are ODRL's vocabulary of actions (ODRL Vocabulary 2.2, sections 4.2
+// and 4.3).
+var actions = words(`acceptTracking aggregate annotate anonymize archive attribute compensate concurrentUse delete
+	derive digitize display distribute ensureExclusivity execute extract give grantUse include index inform install
+	modify move nextPolicy obtainConsent play present print read reproduce reviewPolicy sell stream synchronize
+	textToSpeech transfer transform translate uninstall use watermark`)
+
+func words(s string) map[string]bool {
+	m := map[string]bool{}
+	for _, w := range strings.Fields(s) {
+		m[w] = true
+	}
+	return m
+}
+
 var operators = map[string]bool{"eq": true, "neq": true, "gt": true, "gteq": true, "lt": true, "lteq": true,
 	"hasPart": true, "isA": true, "isAllOf": true, "isAnyOf": true, "isNoneOf": true, "isPartOf": true}
 
@@ -70,6 +85,9 @@ func Parse(raw []byte) (Policy, error) {
 	var top map[string]strictjson.Raw
 	if err := strictjson.Decode(raw, &top); err != nil {
 		return Policy{}, bad("", err.Error())
+	}
+	if at, ok := doubled(top); ok {
+		return Policy{}, bad("/"+escape(at), "doubled member")
 	}
 	p := parser{}
 	var out Policy
@@ -112,6 +130,9 @@ func (p *parser) rules(raw strictjson.Raw, at string, duties bool) ([]Rule, erro
 		var m map[string]strictjson.Raw
 		if strictjson.Decode(item, &m) != nil {
 			return nil, bad(r.Pointer, "a rule is an object")
+		}
+		if at, ok := doubled(m); ok {
+			return nil, bad(r.Pointer+"/"+escape(at), "doubled member")
 		}
 		for _, name := range sorted(m) {
 			here := r.Pointer + "/" + escape(name)
@@ -176,7 +197,10 @@ func (p *parser) constraint(raw strictjson.Raw, at string) (Constraint, error) {
 	if strictjson.Decode(raw, &m) != nil {
 		return c, bad(at, "a constraint is an object")
 	}
-	atomic, right := false, false
+	if twice, ok := doubled(m); ok {
+		return c, bad(at+"/"+escape(twice), "doubled member")
+	}
+	atomic, right := false, false // members of an atomic constraint, a right operand among them
 	for _, name := range sorted(m) {
 		here := at + "/" + escape(name)
 		var err error
@@ -191,8 +215,10 @@ func (p *parser) constraint(raw strictjson.Raw, at string) (Constraint, error) {
 				err = bad(here, "the operator "+strconv.Quote(c.Operator)+" is not known")
 			}
 		case "rightOperand":
-			right = true
-			c.Right, c.Set, err = values(m[name], here)
+			atomic, right = true, true
+			if c.Right, c.Set, err = values(m[name], here); err == nil && len(c.Right) == 0 {
+				err = bad(here, "a right operand has at least one value")
+			}
 		case "and", "or", "xone", "andSequence":
 			if c.Logic != "" {
 				return c, bad(here, "a constraint has one logical operator")
@@ -308,6 +334,19 @@ func bad(pointer, reason string) error {
 
 func escape(name string) string {
 	return strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
+}
+
+// doubled finds a member that is there twice, with ODRL's prefix or namespace
+// and without: neither of them may silently win.
+func doubled(m map[string]strictjson.Raw) (string, bool) {
+	seen := make(map[string]bool, len(m))
+	for _, name := range sorted(m) {
+		if seen[term(name)] {
+			return name, true
+		}
+		seen[term(name)] = true
+	}
+	return "", false
 }
 
 func sorted(m map[string]strictjson.Raw) []string {

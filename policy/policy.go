@@ -45,19 +45,22 @@ func declared(operand string) bool {
 
 func (e *Engine) facts(now time.Time) odrl.Facts { return odrl.Facts{Now: now, Declared: declared} }
 
-// Publishable refuses terms that this node could not enforce
-// (fault.OfferNotUnderstood with the place) or that have run out already.
+// Publishable refuses terms of which any part could not be enforced here
+// (fault.OfferNotUnderstood with the place), and terms that permit nobody
+// anything any more, because they have run out or prohibit what they permit
+// (fault.OfferPermitsNothing). Terms that only begin later are publishable.
 func (e *Engine) Publishable(raw []byte) error {
 	p, err := odrl.Parse(raw)
 	if err != nil {
 		f := fault.Of(err)
-		return fault.OfferNotUnderstood.At(f.Place, "reason", f.What("en")).Because(err)
+		return fault.OfferNotUnderstood.At(f.Place, "reason", f.Args["reason"]).Because(err)
 	}
-	d := odrl.Evaluate(p, e.facts(e.c.Now()))
-	for _, x := range d.Why {
-		if x.Truth == odrl.Unknown {
-			return fault.OfferNotUnderstood.At(x.Pointer, "reason", x.Explain("en"))
-		}
+	f := e.facts(e.c.Now())
+	for _, x := range odrl.Unclear(p, f) {
+		return fault.OfferNotUnderstood.At(x.Pointer, "reason", x.Explain("en"))
+	}
+	if d := odrl.Evaluate(p, f); !d.Permit && d.Until.IsZero() {
+		return fault.OfferPermitsNothing.At(d.Why[0].Pointer, "reason", d.Explain("en"))
 	}
 	return nil
 }
