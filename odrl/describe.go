@@ -20,7 +20,11 @@ func Describe(p Policy, lang string) []string {
 		for _, r := range part.rules {
 			var parts []string
 			for _, c := range r.Constraints {
-				parts = append(parts, w.constraint(c))
+				s := w.constraint(c)
+				if !w.phrased(c) {
+					s = w.cond + s
+				}
+				parts = append(parts, s)
 			}
 			for _, d := range r.Duties {
 				parts = append(parts, strings.ReplaceAll(w.duty, "{action}", w.action(d.Action)))
@@ -88,7 +92,10 @@ type wording struct {
 	rule               [3]string
 	duty               string
 	open, comma, close string
-	or, quote, unquote string
+	cond               string // before a condition that is a clause
+	or, and            string // between values
+	quote, unquote     string
+	group              [2]string
 	actions            map[string]string
 	operands           map[string]string
 	sources            map[string]string
@@ -122,7 +129,7 @@ func (w *wording) constraint(c Constraint) string {
 		if len(parts) == 1 {
 			return parts[0]
 		}
-		return "(" + strings.Join(parts, l[0]) + ")" + l[1]
+		return w.group[0] + strings.Join(parts, l[0]) + w.group[1] + l[1]
 	}
 	if from, _, ok := span(c); ok && c.Operand == "dateTime" {
 		if t, known := w.instant[c.Operator]; known && len(c.Right[0]) > len(time.DateOnly) {
@@ -136,11 +143,27 @@ func (w *wording) constraint(c Constraint) string {
 	for _, v := range c.Right {
 		values = append(values, w.quote+v+w.unquote)
 	}
-	v := strings.Join(values, w.or)
+	between := w.or
+	if c.Operator == "isAllOf" {
+		between = w.and
+	}
+	v := strings.Join(values, between)
 	if t, ok := w.purpose[c.Operator]; ok && c.Operand == "purpose" {
 		return strings.ReplaceAll(t, "{v}", v)
 	}
 	return strings.NewReplacer("{operand}", w.operand(c.Operand), "{v}", v).Replace(w.operators[c.Operator])
+}
+
+// phrased says whether a constraint is told as a phrase, "until noon", and not
+// as a clause, "count is 5".
+func (w *wording) phrased(c Constraint) bool {
+	if c.Logic != "" {
+		return slices.ContainsFunc(c.Parts, w.phrased)
+	}
+	_, _, ok := span(c)
+	_, told := w.instant[c.Operator]
+	_, purpose := w.purpose[c.Operator]
+	return c.Operand == "dateTime" && ok && told || c.Operand == "purpose" && purpose
 }
 
 // clock is an instant to the minute where it is a whole one.

@@ -30,7 +30,7 @@ func (t Terms) Policy() ([]byte, error) {
 	}
 	if !t.Until.IsZero() {
 		r.Constraints = append(r.Constraints, constraint{"dateTime", "lt",
-			map[string]string{"@value": t.Until.UTC().Format(time.RFC3339), "@type": "xsd:dateTime"}})
+			map[string]string{"@value": t.Until.UTC().Format(time.RFC3339Nano), "@type": "xsd:dateTime"}})
 	}
 	return strictjson.Encode(map[string][]rule{"permission": {r}})
 }

@@ -3,7 +3,7 @@ package odrl
 var english = &wording{
 	rule: [3]string{"permitted: {action}", "prohibited: {action}", "obligation: {action}"},
 	duty: "with the duty: {action}",
-	open: " ", comma: ", ", or: " or ", quote: `"`, unquote: `"`,
+	open: " ", comma: ", ", cond: "if ", or: " or ", and: " and ", group: [2]string{"(", ")"}, quote: `"`, unquote: `"`,
 	sources: map[string]string{"clock": "by this node's clock"},
 	operators: map[string]string{
 		"eq": "{operand} is {v}", "neq": "{operand} is not {v}",
@@ -36,13 +36,13 @@ var english = &wording{
 	unknown:  "the value of {operand} is not known here (wanted: {terms})",
 	unjudged: `{operand} is "{saw}", which cannot be compared here (wanted: {terms})`,
 	now:      "it is {saw} now (wanted: {terms})",
-	saw:      `{operand} is "{saw}", {source} (wanted: {terms})`,
+	saw:      `{operand} is "{saw}" ({source}; wanted: {terms})`,
 }
 
 var japanese = &wording{
 	rule: [3]string{"許可：{action}", "禁止：{action}", "義務：{action}"},
 	duty: "義務「{action}」を伴う",
-	open: "（", comma: "、", close: "）", or: "または", quote: "「", unquote: "」",
+	open: "（", comma: "、", close: "）", or: "または", group: [2]string{"［", "］"}, quote: "「", unquote: "」",
 	actions: map[string]string{
 		"use": "利用", "read": "読み取り", "distribute": "配布", "reproduce": "複製", "modify": "改変", "derive": "派生物の作成",
 		"sell": "販売", "give": "譲渡", "transfer": "権利の移転", "display": "表示", "print": "印刷", "play": "再生", "stream": "ストリーミング",
