@@ -251,7 +251,9 @@ func exchangeWithDeath(t *testing.T, who string, at int64, after bool) []string 
 	deaths := map[string]int64{who: at}
 	provider := tokyo.spawn(t, deaths["provider"], after)
 	consumer := brussels.spawn(t, deaths["consumer"], after)
-	p, c, ctx := provider.client(), consumer.client(), t.Context()
+	p, c := provider.client(), consumer.client()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
 
 	n := insist(t, "negotiate", func() (client.Negotiation, error) {
 		return c.Negotiate(ctx, client.StartNegotiation{Partner: node.DID, Dataset: d.ID, Key: "n"})
