@@ -13,8 +13,8 @@ type CatalogRequest struct {
 	Filter []strictjson.Raw `json:"filter,omitempty"`
 }
 
-func (*CatalogRequest) typeName() string        { return "CatalogRequestMessage" }
-func (*CatalogRequest) check() (string, string) { return "", "" }
+func (*CatalogRequest) typeName() string          { return "CatalogRequestMessage" }
+func (m *CatalogRequest) check() (string, string) { return first("/@id", optional(m.ID)) }
 
 // Catalog is what a provider shows, at the root.
 type Catalog struct {
@@ -37,6 +37,20 @@ func (c *Catalog) check() (string, string) {
 		c.Service[i].Type = "DataService"
 	}
 	return first("/@id", need(c.ID), "/participantId", need(c.ParticipantID))
+}
+
+func (c *Catalog) whole() (string, string) {
+	for i := range c.Dataset {
+		if at, reason := c.Dataset[i].whole(); reason != "" {
+			return "/dataset/" + strconv.Itoa(i) + at, reason
+		}
+	}
+	for i, s := range c.Service {
+		if at, reason := first("/@id", need(s.ID), "/endpointURL", need(s.EndpointURL)); reason != "" {
+			return "/service/" + strconv.Itoa(i) + at, reason
+		}
+	}
+	return "", ""
 }
 
 // Dataset is one dataset, in a catalogue or by itself.
@@ -69,6 +83,18 @@ func (d *Dataset) check() (string, string) {
 	return first("/@id", need(d.ID))
 }
 
+// whole: EDC shows datasets that nothing can be got of at the moment, and the
+// standard wants at least one of each.
+func (d *Dataset) whole() (string, string) {
+	switch {
+	case len(d.HasPolicy) == 0:
+		return "/hasPolicy", "at least one offer is required"
+	case len(d.Distribution) == 0:
+		return "/distribution", "at least one distribution is required"
+	}
+	return "", ""
+}
+
 // Distribution is one way to get a dataset. AccessService is the id of a
 // service of the catalogue, or a service itself.
 type Distribution struct {
@@ -87,8 +113,8 @@ type DataService struct {
 // CatalogError is the answer to a catalogue message that is refused.
 type CatalogError struct {
 	Head
-	Code   string   `json:"code,omitzero"`
-	Reason []string `json:"reason,omitempty"`
+	Code   string  `json:"code,omitzero"`
+	Reason Reasons `json:"reason,omitempty"`
 }
 
 func (*CatalogError) typeName() string        { return "CatalogError" }

@@ -8,6 +8,7 @@ package dsp2025
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"kakehashi/internal/fault"
@@ -56,6 +57,12 @@ type Message interface {
 
 var context = strictjson.Raw(`["` + ContextURL + `"]`)
 
+// strict is what some types check when they are written only: what a
+// counterpart leaves out of a catalogue shall not make all of it unreadable.
+type strict interface {
+	whole() (pointer, reason string)
+}
+
 // Marshal writes m compactly with its context and type. Nested raw policies go
 // out as they are. What the standard requires and m lacks is an error.
 func Marshal(m Message) ([]byte, error) {
@@ -63,6 +70,11 @@ func Marshal(m Message) ([]byte, error) {
 	h.Context, h.Type = context, m.typeName()
 	if pointer, reason := m.check(); reason != "" {
 		return nil, fault.BadMessage.At(pointer, "reason", reason)
+	}
+	if s, ok := m.(strict); ok {
+		if pointer, reason := s.whole(); reason != "" {
+			return nil, fault.BadMessage.At(pointer, "reason", reason)
+		}
 	}
 	return strictjson.Encode(m)
 }
@@ -188,4 +200,36 @@ func object(raw strictjson.Raw) string {
 		return "an object is required"
 	}
 	return ""
+}
+
+// oneOf is the reason why s is none of the names, "" if it is one.
+func oneOf(s string, names ...string) string {
+	if slices.Contains(names, s) {
+		return ""
+	}
+	return "one of " + strings.Join(names, ", ") + " is required"
+}
+
+// Reasons are the reasons of an error body. They are written as strings; a
+// counterpart may also send objects, such as texts with a language, or one
+// reason without an array (DSP 2025-1 leaves the items open).
+type Reasons []string
+
+// UnmarshalJSON takes the text of each reason, or its JSON where it has none.
+func (r *Reasons) UnmarshalJSON(b []byte) error {
+	items := []strictjson.Raw{b}
+	if strictjson.Raw(b).Kind() == '[' {
+		if err := strictjson.DecodeOpen(b, &items); err != nil {
+			return err
+		}
+	}
+	*r = make(Reasons, 0, len(items))
+	for _, item := range items {
+		s := Text(item)
+		if s == "" {
+			s = string(item)
+		}
+		*r = append(*r, s)
+	}
+	return nil
 }

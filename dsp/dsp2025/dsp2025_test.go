@@ -225,6 +225,10 @@ func TestReadTolerantly(t *testing.T) {
 		{"full type and event", "NegotiationEvent", `{` + head + `"https://w3id.org/dspace/2025/1/ContractNegotiationEventMessage","providerPid":"p","consumerPid":"c","eventType":"dspace:ACCEPTED"}`},
 		{"further members", "AgreementVerification", `{` + head + `"ContractAgreementVerificationMessage","providerPid":"p","consumerPid":"c","x":{"y":[1]}}`},
 		{"termination at a suspension's address", "TransferSuspension", `{` + head + `"TransferTerminationMessage","providerPid":"p","consumerPid":"c"}`},
+		{"error with reasons that are objects", "TransferError", `{` + head + `"TransferError","providerPid":"p","consumerPid":"c","reason":[{"@value":"no","@language":"en"},{"x":1},2]}`},
+		{"error with one reason", "CatalogError", `{` + head + `"CatalogError","reason":"no"}`},
+		{"state that is not known", "ContractNegotiation", `{` + head + `"ContractNegotiation","providerPid":"p","consumerPid":"c","state":"X"}`},
+		{"dataset that nothing can be got of", "Catalog", `{` + head + `"Catalog","@id":"k","participantId":"p","dataset":[{"@id":"d","hasPolicy":[],"distribution":[]}],"service":[{}]}`},
 		{"reasons that are objects", "TransferTermination", `{` + head + `"TransferTerminationMessage","providerPid":"p","consumerPid":"c","reason":[{"@value":"no","@language":"en"}]}`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -247,6 +251,13 @@ func TestMarshalRefusesWhatTheStandardWouldNotTake(t *testing.T) {
 		{"no offer", &dsp2025.ContractRequest{ConsumerPid: "c", CallbackAddress: "u"}, "/offer"},
 		{"unknown event", &dsp2025.NegotiationEvent{ProviderPid: "p", ConsumerPid: "c", EventType: "X"}, "/eventType"},
 		{"address without type", &dsp2025.TransferStart{ProviderPid: "p", ConsumerPid: "c", DataAddress: &dsp2025.DataAddress{}}, "/dataAddress/endpointType"},
+		{"state of nobody", &dsp2025.ContractNegotiation{ProviderPid: "p", ConsumerPid: "c", State: "REQUESTING"}, "/state"},
+		{"state of a negotiation", &dsp2025.TransferProcess{ProviderPid: "p", ConsumerPid: "c", State: "AGREED"}, "/state"},
+		{"dataset without an offer", &dsp2025.Dataset{ID: "d", Distribution: dataset().Distribution}, "/hasPolicy"},
+		{"dataset that nothing can be got of", &dsp2025.Catalog{ID: "k", ParticipantID: "p",
+			Dataset: []dsp2025.Dataset{dataset(), {ID: "d", HasPolicy: dataset().HasPolicy}}}, "/dataset/1/distribution"},
+		{"service without an address", &dsp2025.Catalog{ID: "k", ParticipantID: "p", Service: []dsp2025.DataService{{ID: "s"}}}, "/service/0/endpointURL"},
+		{"huge message id", &dsp2025.CatalogRequest{ID: strings.Repeat("x", 2049)}, "/@id"},
 		{"no service for a distribution", &dsp2025.Dataset{ID: "d", HasPolicy: []strictjson.Raw{strictjson.Raw(shown)},
 			Distribution: []dsp2025.Distribution{{Format: "f"}}}, "/distribution/0/accessService"},
 	} {
@@ -279,6 +290,17 @@ func TestAddress(t *testing.T) {
 	}
 }
 
+func TestReasonsAreTexts(t *testing.T) {
+	t.Parallel()
+	e, err := dsp2025.Decode[dsp2025.NegotiationError]([]byte(`{` + head + `"ContractNegotiationError","providerPid":"p","consumerPid":"c","reason":["a",{"@value":"b","@language":"en"},{"c":1},4]}`))
+	if err != nil || strings.Join(e.Reason, "|") != `a|b|{"c":1}|4` {
+		t.Errorf("%q, %v", e.Reason, err)
+	}
+	if _, err := dsp2025.Decode[dsp2025.NegotiationError]([]byte(`{` + head + `"ContractNegotiationError","providerPid":"p","consumerPid":"c","reason":[{"c":1,"c":2}]}`)); !errors.Is(err, fault.BadMessage) {
+		t.Errorf("doubled member in a reason: %v", err)
+	}
+}
+
 func TestText(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{`"x"`: "x", `{"@value":"x","@language":"en"}`: "x", `1`: "", `[]`: "", ``: "", `{"@value":1}`: ""} {
@@ -287,6 +309,9 @@ func TestText(t *testing.T) {
 		}
 	}
 }
+
+// incomplete members are read leniently and written strictly.
+var incomplete = map[string]bool{"hasPolicy": true, "distribution": true, "state": true, "@id": true, "endpointURL": true}
 
 // FuzzDecode reads any bytes as each type: what is taken is written again and
 // then read as the same.
@@ -316,6 +341,9 @@ func FuzzDecode(f *testing.F) {
 				continue
 			}
 			out, err := dsp2025.Marshal(v)
+			if errors.Is(err, fault.BadMessage) && incomplete[fault.Of(err).Place[strings.LastIndex(fault.Of(err).Place, "/")+1:]] {
+				continue
+			}
 			if err != nil {
 				t.Fatalf("%s: taken but not written: %v", name, err)
 			}

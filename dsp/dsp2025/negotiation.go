@@ -122,13 +122,17 @@ func (m *ContractNegotiation) check() (string, string) {
 	return first("/providerPid", need(m.ProviderPid), "/consumerPid", need(m.ConsumerPid), "/state", need(m.State))
 }
 
+func (m *ContractNegotiation) whole() (string, string) {
+	return "/state", oneOf(m.State, "REQUESTED", "OFFERED", "ACCEPTED", "AGREED", "VERIFIED", "FINALIZED", "TERMINATED")
+}
+
 // NegotiationError is the ContractNegotiationError.
 type NegotiationError struct {
 	Head
-	ProviderPid string   `json:"providerPid"`
-	ConsumerPid string   `json:"consumerPid"`
-	Code        string   `json:"code,omitzero"`
-	Reason      []string `json:"reason,omitempty"`
+	ProviderPid string  `json:"providerPid"`
+	ConsumerPid string  `json:"consumerPid"`
+	Code        string  `json:"code,omitzero"`
+	Reason      Reasons `json:"reason,omitempty"`
 }
 
 func (*NegotiationError) typeName() string { return "ContractNegotiationError" }

@@ -92,13 +92,17 @@ func (m *TransferProcess) check() (string, string) {
 	return first("/providerPid", need(m.ProviderPid), "/consumerPid", need(m.ConsumerPid), "/state", need(m.State))
 }
 
+func (m *TransferProcess) whole() (string, string) {
+	return "/state", oneOf(m.State, "REQUESTED", "STARTED", "SUSPENDED", "COMPLETED", "TERMINATED")
+}
+
 // TransferError is the answer to a transfer message that is refused.
 type TransferError struct {
 	Head
-	ProviderPid string   `json:"providerPid"`
-	ConsumerPid string   `json:"consumerPid"`
-	Code        string   `json:"code,omitzero"`
-	Reason      []string `json:"reason,omitempty"`
+	ProviderPid string  `json:"providerPid"`
+	ConsumerPid string  `json:"consumerPid"`
+	Code        string  `json:"code,omitzero"`
+	Reason      Reasons `json:"reason,omitempty"`
 }
 
 func (*TransferError) typeName() string { return "TransferError" }
