@@ -70,12 +70,22 @@ type running struct {
 
 func (p place) start(t testing.TB, wrap func(store.DB) store.DB) running {
 	t.Helper()
+	return p.startWith(t, wrap, func(h http.Handler) http.Handler { return h })
+}
+
+// waitInTest is how long a test waits for a state that must come.
+const waitInTest = 20 * time.Second
+
+// startWith starts a node whose public face is wrapped.
+func (p place) startWith(t testing.TB, wrap func(store.DB) store.DB, face func(http.Handler) http.Handler) running {
+	t.Helper()
 	level := slog.LevelWarn
 	n, err := Open(t.Context(), Config{Settings: p.settings, MasterKey: p.key, Version: "test", Store: wrap,
 		Log: slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: level}))})
 	if err != nil {
 		t.Fatal(err)
 	}
+	n.public = face(n.public)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- n.Run(ctx) }()
