@@ -7,10 +7,8 @@ import (
 	"unicode/utf8"
 
 	"kakehashi/account"
-	"kakehashi/agreement"
 	"kakehashi/evidence"
 	"kakehashi/internal/fault"
-	"kakehashi/odrl"
 	"kakehashi/transfer"
 	"kakehashi/ui/page"
 )
@@ -38,7 +36,9 @@ func (s *portal) agreement(v *visit) error {
 	}
 	data := agreementPage{Frame: v.frame(v.T("portal.agreement")), agreementRow: v.agreed(a), Assigner: a.Assigner, Assignee: a.Assignee,
 		Why: a.Why, Ended: a.Ended, Digest: evidence.Digest(a.Body), Terms: v.terms(a.Policy)}
-	data.Until, data.HasUntil = until(a, s.Now())
+	if until, err := s.Access(ctx, p, a.ID, s.Now()); err == nil {
+		data.Until, data.HasUntil = until, !until.IsZero()
+	}
 	if q, err := s.Negotiations.Get(ctx, p, a.Negotiation); err == nil {
 		data.Exchanges = append(data.Exchanges, v.negotiated(q))
 	}
@@ -53,17 +53,6 @@ func (s *portal) agreement(v *visit) error {
 		return err
 	}
 	return s.write(v, http.StatusOK, "agreement", data)
-}
-
-// until is when time alone ends what the terms permit now.
-func until(a agreement.Agreement, now time.Time) (time.Time, bool) {
-	p, err := odrl.Parse(a.Policy)
-	if err != nil {
-		return time.Time{}, false
-	}
-	d := odrl.Evaluate(p, odrl.Facts{Now: now, Declared: func(string) bool { return true },
-		Value: func(string) (string, string, bool) { return "", "", false }})
-	return d.Until, d.Permit && !d.Until.IsZero()
 }
 
 type endPage struct {

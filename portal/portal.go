@@ -39,6 +39,9 @@ type Config struct {
 	Negotiations *negotiation.Room
 	Transfers    *transfer.Room
 	Evidence     *evidence.Log
+	// Access is the gate of the data: until when an agreement opens it, zero for
+	// always; an error says why it does not.
+	Access func(ctx context.Context, p participant.ID, agreement string, now time.Time) (until time.Time, err error)
 	// EndAgreement ends an agreement and every transfer under it in one unit.
 	EndAgreement func(ctx context.Context, p participant.ID, id, why string) error
 	Now          func() time.Time // nil: time.Now

@@ -78,9 +78,10 @@ func newDesk(t *testing.T, secure, filled bool) *desk {
 	check(t, err)
 	d.Accounts, err = account.Open(account.Config{DB: d.db})
 	check(t, err)
-	engine := policy.New(policy.Config{Now: time.Now})
-	d.Catalog = catalog.Open(catalog.Config{DB: d.db, Policy: engine, Evidence: d.Evidence, Now: time.Now})
 	d.Agreements = agreement.Open(agreement.Config{DB: d.db, Evidence: d.Evidence, Now: time.Now})
+	engine := policy.New(policy.Config{Agreements: d.Agreements, Now: time.Now})
+	d.Access = engine.Access
+	d.Catalog = catalog.Open(catalog.Config{DB: d.db, Policy: engine, Evidence: d.Evidence, Now: time.Now})
 	queue := outbox.New(outbox.Config{DB: d.db, Owner: "test", Log: quiet})
 	hub := watch.New()
 	d.Negotiations, err = negotiation.Open(negotiation.Config{DB: d.db, Participants: d.Participants, Identity: who{}, Offers: d.Catalog, Judge: engine,
