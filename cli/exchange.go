@@ -282,7 +282,7 @@ func (e exchangesCommand) Run(ctx context.Context, c *Context) error {
 
 // agreementsCommand lists agreements; end ends one.
 type agreementsCommand struct {
-	List listAgreements `cmd:"" default:"1"`
+	List listAgreements `cmd:"" default:"withargs"`
 	End  endAgreement   `cmd:""`
 }
 
