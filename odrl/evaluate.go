@@ -17,6 +17,14 @@ type Facts struct {
 	// Value gives an operand's value and where it came from; ok is false when it
 	// is not known.
 	Value func(operand string) (value, source string, ok bool)
+	// Duties says that this node sees to a duty or obligation of that action;
+	// nil: to none. One with constraints, such as a deadline, is never seen to.
+	Duties func(action string) bool
+}
+
+// keeps says whether a duty or obligation is seen to.
+func (f Facts) keeps(d Rule) bool {
+	return f.Duties != nil && len(d.Constraints) == 0 && f.Duties(d.Action)
 }
 
 // Truth is three-valued; what is unknown never permits.
@@ -50,16 +58,16 @@ type Decision struct {
 }
 
 // Evaluate decides on the action "use". A prohibition of it that holds or may
-// hold denies; of the permissions one must hold wholly. An obligation or duty, a
-// profile, and a prohibited action outside ODRL's vocabulary deny: they are not
-// known here.
+// hold denies; of the permissions one must hold wholly. An obligation or duty that
+// Facts does not keep, a profile, and a prohibited action outside ODRL's
+// vocabulary deny: they are not known here.
 //
 // Prohibitions of other actions of the vocabulary (distribute, say) bind what the
 // counterpart does later and stand in the agreement; they do not block use.
 // Reading is the one that serving data itself performs, so it counts as use.
 func Evaluate(p Policy, f Facts) Decision {
 	e := &evaluation{f: f}
-	if why := strange(p); len(why) > 0 {
+	if why := strange(p, f); len(why) > 0 {
 		return e.deny(why...)
 	}
 	if why := e.prohibited(p); len(why) > 0 {
@@ -84,7 +92,7 @@ func Evaluate(p Policy, f Facts) Decision {
 // permission of another action than use is none of it as long as use is permitted
 // too and the action is in ODRL's vocabulary.
 func Unclear(p Policy, f Facts) []Finding {
-	out := strange(p)
+	out := strange(p, f)
 	e := &evaluation{f: f, forbid: true}
 	for _, r := range p.Prohibitions {
 		if blocks(r) {
@@ -95,7 +103,8 @@ func Unclear(p Policy, f Facts) []Finding {
 	use := false
 	for _, r := range p.Permissions {
 		use = use || r.Action == "use"
-		if r.Action != "use" && !actions[r.Action] || r.Action == "use" && len(r.Duties) > 0 {
+		unkept := slices.ContainsFunc(r.Duties, func(d Rule) bool { return !f.keeps(d) })
+		if r.Action != "use" && !actions[r.Action] || r.Action == "use" && unkept {
 			out = append(out, e.permits(r)...)
 			continue
 		}
@@ -116,12 +125,15 @@ func Unclear(p Policy, f Facts) []Finding {
 
 // strange is what denies whatever the facts are, because its meaning is not
 // known here.
-func strange(p Policy) []Finding {
+func strange(p Policy, f Facts) []Finding {
 	var out []Finding
 	if len(p.Profiles) > 0 {
 		out = append(out, Finding{Pointer: "/profile", Operand: "profile", Want: strings.Join(p.Profiles, ", ")})
 	}
 	for _, o := range p.Obligations {
+		if f.keeps(o) {
+			continue
+		}
 		out = append(out, Finding{Pointer: o.Pointer, Operand: "obligation", Want: o.Action})
 	}
 	for _, r := range p.Prohibitions {
@@ -165,8 +177,10 @@ func (e *evaluation) permits(r Rule) []Finding {
 	if r.Action != "use" {
 		return []Finding{{Pointer: r.Pointer, Operand: "action", Want: r.Action}}
 	}
-	if len(r.Duties) > 0 {
-		return []Finding{{Pointer: r.Duties[0].Pointer, Operand: "duty", Want: r.Duties[0].Action}}
+	for _, d := range r.Duties {
+		if !e.f.keeps(d) {
+			return []Finding{{Pointer: d.Pointer, Operand: "duty", Want: d.Action}}
+		}
 	}
 	from := len(e.findings)
 	t := e.all(r.Constraints)
@@ -252,11 +266,17 @@ func (e *evaluation) atom(c Constraint) Truth {
 		// Agreeing declares what a permission asks for; what it says about a
 		// prohibition is anybody's guess.
 		if !e.forbid {
-			x.Saw, x.Source, x.Truth = x.Want, "declared by agreement", True
+			x.Saw, x.Source = x.Want, "declared by agreement"
+			if plain(c) && !ordering[c.Operator] {
+				x.Truth = True
+			}
 		}
 	case e.f.Value != nil:
 		if v, source, ok := e.f.Value(c.Operand); ok {
-			x.Saw, x.Source, x.Truth = v, source, judge(c, v)
+			x.Saw, x.Source = v, source
+			if plain(c) {
+				x.Truth = judge(c, v)
+			}
 		}
 	}
 	e.findings = append(e.findings, x)
@@ -291,11 +311,36 @@ func (e *evaluation) changes(at time.Time) {
 	}
 }
 
+// ordering operators mean nothing for what is declared by name.
+var ordering = words("lt lteq gt gteq")
+
+// texts and numbers are the datatypes whose values are compared as such.
+var (
+	texts   = words("xsd:string xsd:normalizedString xsd:token xsd:anyURI xsd:language")
+	numbers = words(`xsd:integer xsd:decimal xsd:double xsd:float xsd:int xsd:long xsd:short xsd:byte xsd:nonNegativeInteger
+		xsd:positiveInteger xsd:nonPositiveInteger xsd:negativeInteger xsd:unsignedInt xsd:unsignedLong xsd:unsignedShort xsd:unsignedByte`)
+	times = words("xsd:dateTime xsd:dateTimeStamp xsd:date xsd:string")
+)
+
+// plain says whether the values of a constraint are of datatypes that are
+// understood and are what their datatype says.
+func plain(c Constraint) bool {
+	for i, t := range c.Types {
+		if t == "" || texts[t] || t == "xsd:boolean" && (c.Right[i] == "true" || c.Right[i] == "false") {
+			continue
+		}
+		if _, ok := number(c.Right[i]); !ok || !numbers[t] {
+			return false
+		}
+	}
+	return true
+}
+
 // span is the time that a dateTime is about: an instant, for which to is the
 // next one, or a whole day in UTC. Without a zone it is not an instant, hence
 // not known; without seconds it is one, the standard's own examples write so.
 func span(c Constraint) (from, to time.Time, ok bool) {
-	if c.Set || len(c.Right) != 1 {
+	if c.Set || len(c.Right) != 1 || c.Types != nil && !times[c.Types[0]] {
 		return from, to, false
 	}
 	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04Z07:00"} {
@@ -339,21 +384,23 @@ func truth(ok bool) Truth {
 // else as strings, for which there is no order. What is part of what, or of which
 // class, is not known here beyond the value itself.
 func judge(c Constraint, v string) Truth {
-	in := slices.ContainsFunc(c.Right, func(r string) bool { return order(v, r) == 0 || v == r })
+	same := func(r string) bool { return order(v, r) == 0 || v == r }
+	in := slices.ContainsFunc(c.Right, same)
+	all := !slices.ContainsFunc(c.Right, func(r string) bool { return !same(r) })
 	switch c.Operator {
 	case "isAnyOf":
 		return truth(in)
 	case "isNoneOf":
 		return truth(!in)
 	case "isAllOf":
-		return truth(in && len(c.Right) == 1)
+		return truth(all)
 	case "isPartOf", "isA":
 		if in {
 			return True
 		}
 		return Unknown
 	case "hasPart":
-		if in && len(c.Right) == 1 {
+		if all {
 			return True
 		}
 		return Unknown
@@ -361,7 +408,7 @@ func judge(c Constraint, v string) Truth {
 	if c.Set || len(c.Right) != 1 {
 		return Unknown
 	}
-	if o := order(v, c.Right[0]); o != unordered {
+	if o := order(v, c.Right[0]); o != noOrder {
 		return compare(c.Operator, o)
 	}
 	switch c.Operator {
@@ -373,8 +420,8 @@ func judge(c Constraint, v string) Truth {
 	return Unknown
 }
 
-// unordered is the order of what are not both numbers.
-const unordered = 2
+// noOrder is the order of what are not both numbers.
+const noOrder = 2
 
 // order compares two decimal numbers exactly: floating point would take long
 // identifiers that differ for equal.
@@ -382,7 +429,7 @@ func order(a, b string) int {
 	x, okA := number(a)
 	y, okB := number(b)
 	if !okA || !okB {
-		return unordered
+		return noOrder
 	}
 	return x.Cmp(y)
 }

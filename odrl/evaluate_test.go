@@ -86,6 +86,19 @@ func TestEvaluate(t *testing.T) {
 		{name: "isNoneOf another writing of a number", terms: permission(use(atom("count", "isNoneOf", `["10.0"]`))), why: "count"},
 		{name: "isAllOf", terms: permission(use(atom("colour", "isAllOf", `["red"]`))), permit: true},
 		{name: "isAllOf, not", terms: permission(use(atom("colour", "isAllOf", `["red","blue"]`))), why: "colour"},
+		{name: "isAllOf, said twice", terms: permission(use(atom("colour", "isAllOf", `["red","red"]`))), permit: true},
+		{name: "hasPart of both", terms: permission(use(atom("colour", "hasPart", `["red","blue"]`))), why: "colour"},
+		{name: "datatype by its IRI", terms: permission(use(atom("count", "lteq", `{"@value":"10","@type":"http://www.w3.org/2001/XMLSchema#integer"}`))), permit: true},
+		{name: "a text that says so", terms: permission(use(atom("colour", "eq", `{"@value":"red","@type":"xsd:string"}`))), permit: true},
+		{name: "datatype that is not known", terms: permission(use(atom("count", "lteq", `{"@value":"10","@type":"https://x/roman"}`))), why: "count"},
+		{name: "datatype that is not known, negated", terms: permission(use(atom("count", "neq", `{"@value":"P3M","@type":"xsd:duration"}`))), why: "count"},
+		{name: "datatype that is not known in a set", terms: permission(use(atom("colour", "isNoneOf", `["blue",{"@value":"x","@type":"https://x/t"}]`))), why: "colour"},
+		{name: "number that is none", terms: permission(use(atom("count", "neq", `{"@value":"ten","@type":"xsd:integer"}`))), why: "count"},
+		{name: "boolean by a digit", terms: permission(use(atom("colour", "neq", `{"@value":"1","@type":"xsd:boolean"}`))), why: "colour"},
+		{name: "an instant that is no operand's", terms: permission(use(atom("colour", "neq", `{"@value":"2026-06-30T00:00:00Z","@type":"xsd:dateTime"}`))), why: "colour"},
+		{name: "time of another datatype", terms: permission(use(atom("dateTime", "lt", `{"@value":"2026-06-30T00:00:00Z","@type":"xsd:integer"}`))), why: "dateTime"},
+		{name: "typed day", terms: permission(use(atom("dateTime", "lt", `{"@value":"2026-06-30","@type":"xsd:date"}`))), permit: true, until: june30},
+		{name: "prohibition by a datatype that is not known", terms: prohibition(use(atom("count", "gt", `{"@value":"50","@type":"https://x/roman"}`))), why: "count"},
 		{name: "isPartOf itself", terms: permission(use(atom("colour", "isPartOf", `"red"`))), permit: true},
 		{name: "isPartOf an unknown whole", terms: permission(use(atom("colour", "isPartOf", `"warm"`))), why: "colour"},
 		{name: "isA of an unknown class", terms: permission(use(atom("colour", "isA", `"warm"`))), why: "colour"},
@@ -112,6 +125,9 @@ func TestEvaluate(t *testing.T) {
 
 		{name: "declared purpose", terms: permission(use(atom("purpose", "eq", `"research"`))), permit: true},
 		{name: "declared purpose of a set", terms: permission(use(atom("odrl:purpose", "odrl:isAnyOf", `["a","b"]`))), permit: true},
+		{name: "declared purpose by an order", terms: permission(use(atom("purpose", "lt", `"research"`))), why: "purpose"},
+		{name: "declared purpose of a datatype that is not known", terms: permission(use(atom("purpose", "eq", `{"@value":"a","@type":"https://x/t"}`))), why: "purpose"},
+		{name: "declared purpose by an order, alternatively", terms: permission(use(`{"xone":[` + ok + `,` + atom("purpose", "gt", `"a"`) + `]}`)), why: "purpose"},
 		{name: "unknown operand", terms: permission(use(unknown)), why: "spatial"},
 		{name: "unknown operand beside one that holds", terms: permission(use(ok, unknown)), why: "spatial"},
 		{name: "operand of another namespace", terms: permission(use(atom("https://x/purpose", "eq", `"a"`))), why: "https://x/purpose"},
@@ -164,6 +180,43 @@ func TestEvaluate(t *testing.T) {
 						t.Errorf("%+v is explained in %s as %q", x, lang, s)
 					}
 				}
+			}
+		})
+	}
+}
+
+// TestDuties: only what the node sees to, and only without conditions of its own.
+func TestDuties(t *testing.T) {
+	t.Parallel()
+	f := facts()
+	f.Duties = func(action string) bool { return action == "attribute" }
+	late := atom("dateTime", "lt", `"2026-06-30T00:00:00Z"`)
+	for _, c := range []struct {
+		name, terms string
+		permit      bool
+	}{
+		{"a duty", permission(`{"action":"use","duty":[{"action":"attribute"}]}`), true},
+		{"two duties", permission(`{"action":"use","duty":[{"action":"attribute"},{"action":"inform"}]}`), false},
+		{"a duty with a deadline", permission(`{"action":"use","duty":[{"action":"attribute","constraint":[` + late + `]}]}`), false},
+		{"a duty and a constraint that does not hold", permission(`{"action":"use","duty":[{"action":"attribute"}],"constraint":[` + atom("colour", "eq", `"blue"`) + `]}`), false},
+		{"an obligation", `{"permission":[{"action":"use"}],"obligation":[{"action":"attribute"}]}`, true},
+		{"another obligation", `{"permission":[{"action":"use"}],"obligation":[{"action":"attribute"},{"action":"delete"}]}`, false},
+		{"an obligation with a deadline", `{"permission":[{"action":"use"}],"obligation":[{"action":"attribute","constraint":[` + late + `]}]}`, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			p, err := Parse([]byte(c.terms))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := Evaluate(p, f); d.Permit != c.permit {
+				t.Errorf("permit %v, want %v: %s", d.Permit, c.permit, d.Explain("en"))
+			}
+			if Evaluate(p, facts()).Permit {
+				t.Error("permitted by a node that sees to nothing")
+			}
+			if c.permit && len(Unclear(p, f)) > 0 {
+				t.Errorf("unclear: %+v", Unclear(p, f))
 			}
 		})
 	}

@@ -11,6 +11,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -46,6 +47,7 @@ type Constraint struct {
 	Operand  string
 	Operator string
 	Right    []string // one value, or the members of a set
+	Types    []string // datatypes of Right, "xsd:integer"; nil: none has one
 	Set      bool     // Right was an array
 
 	Logic string // and, or, xone, andSequence
@@ -77,6 +79,10 @@ func words(s string) map[string]bool {
 
 var operators = map[string]bool{"eq": true, "neq": true, "gt": true, "gteq": true, "lt": true, "lteq": true,
 	"hasPart": true, "isA": true, "isAllOf": true, "isAnyOf": true, "isNoneOf": true, "isPartOf": true}
+
+// ofSets are the operators that ask about members: with them a value is a set
+// of one.
+var ofSets = words("hasPart isA isAllOf isAnyOf isNoneOf isPartOf")
 
 // Parse reads the rules of an Offer, an Agreement or bare rules. Members that
 // name the policy and its parties are passed over; any other that is not known
@@ -216,7 +222,7 @@ func (p *parser) constraint(raw strictjson.Raw, at string) (Constraint, error) {
 			}
 		case "rightOperand":
 			atomic, right = true, true
-			if c.Right, c.Set, err = values(m[name], here); err == nil && len(c.Right) == 0 {
+			if c.Right, c.Types, c.Set, err = values(m[name], here); err == nil && len(c.Right) == 0 {
 				err = bad(here, "a right operand has at least one value")
 			}
 		case "and", "or", "xone", "andSequence":
@@ -254,30 +260,64 @@ func one(raw strictjson.Raw, at string) (string, error) {
 // values reads a right operand: a string, number, boolean, typed or language
 // literal, an IRI, or an array of them. A string that holds a JSON array of
 // @value objects is that set: EDC writes sets so (decisions A1).
-func values(raw strictjson.Raw, at string) ([]string, bool, error) {
-	v, err := strs(raw, at)
+func values(raw strictjson.Raw, at string) (right, types []string, set bool, err error) {
+	v, err := literals(raw, at)
 	if err != nil {
-		return nil, false, err
+		return nil, nil, false, err
 	}
-	set := raw.Kind() == '['
-	if !set && len(v) == 1 && strings.HasPrefix(strings.TrimSpace(v[0]), "[{") {
-		if inner, err := strs(strictjson.Raw(v[0]), at); err == nil {
-			return inner, true, nil
+	set = raw.Kind() == '['
+	if !set && len(v) == 1 && strings.HasPrefix(strings.TrimSpace(v[0].text), "[{") {
+		if inner, err := literals(strictjson.Raw(v[0].text), at); err == nil {
+			v, set = inner, true
 		}
 	}
-	return v, set, nil
+	typed := false
+	for _, l := range v {
+		right, types = append(right, l.text), append(types, l.datatype)
+		typed = typed || l.datatype != ""
+	}
+	if !typed {
+		types = nil
+	}
+	return right, types, set, nil
 }
 
+// literal is a value with its datatype, "" without one.
+type literal struct{ text, datatype string }
+
+const xsd = "http://www.w3.org/2001/XMLSchema#"
+
+// datatype writes one of XML Schema's with its prefix.
+func datatype(s string) string {
+	if rest, ok := strings.CutPrefix(s, xsd); ok {
+		return "xsd:" + rest
+	}
+	return s
+}
+
+// strs reads names and identifiers, whose datatype says nothing.
 func strs(raw strictjson.Raw, at string) ([]string, error) {
+	v, err := literals(raw, at)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]string, 0, len(v))
+	for _, l := range v {
+		out = append(out, l.text)
+	}
+	return out, nil
+}
+
+func literals(raw strictjson.Raw, at string) ([]literal, error) {
 	switch raw.Kind() {
 	case '"':
 		var s string
 		if strictjson.Decode(raw, &s) != nil {
 			return nil, bad(at, "not a valid string")
 		}
-		return []string{s}, nil
+		return []literal{{text: s}}, nil
 	case '0', 't', 'f':
-		return []string{string(bytes.TrimSpace(raw))}, nil
+		return []literal{{text: string(bytes.TrimSpace(raw))}}, nil
 	case '{':
 		var o struct {
 			ID    string         `json:"@id"`
@@ -289,27 +329,32 @@ func strs(raw strictjson.Raw, at string) ([]string, error) {
 			return nil, bad(at, "an object here has @id, or @value with @type")
 		}
 		if o.ID != "" {
-			return []string{o.ID}, nil
+			return []literal{{text: o.ID}}, nil
 		}
 		if k := o.Value.Kind(); k == '{' || k == '[' || k == 'n' {
 			return nil, bad(at, "an @value is a string, number or boolean")
 		}
-		return strs(o.Value, at)
+		v, err := literals(o.Value, at)
+		if err != nil {
+			return nil, err
+		}
+		v[0].datatype = datatype(o.Type)
+		return v, nil
 	case '[':
 		items, err := many(raw, at)
 		if err != nil {
 			return nil, err
 		}
-		out := make([]string, 0, len(items))
+		out := make([]literal, 0, len(items))
 		for i, item := range items {
 			if item.Kind() == '[' {
 				return nil, bad(at+"/"+strconv.Itoa(i), "a set holds no set")
 			}
-			s, err := strs(item, at+"/"+strconv.Itoa(i))
+			l, err := literals(item, at+"/"+strconv.Itoa(i))
 			if err != nil {
 				return nil, err
 			}
-			out = append(out, s...)
+			out = append(out, l...)
 		}
 		return out, nil
 	}
@@ -399,15 +444,51 @@ func normalList(cs []Constraint, anyOrder bool) string {
 		for _, v := range c.Right {
 			right = append(right, quote(v))
 		}
-		if c.Set {
+		set := c.Set
+		if set {
 			sort.Strings(right)
+			right = slices.Compact(right)
+			// JSON-LD tells no value from a set of one, and an operator of sets
+			// means the same by both.
+			set = len(right) > 1 || !ofSets[c.Operator]
 		}
-		out = append(out, "("+quote(c.Operand)+c.Operator+" "+strconv.FormatBool(c.Set)+strings.Join(right, " ")+")")
+		out = append(out, "("+quote(c.Operand)+c.Operator+" "+strconv.FormatBool(set)+strings.Join(right, " ")+")")
 	}
 	if anyOrder {
 		sort.Strings(out)
 	}
 	return "[" + strings.Join(out, "") + "]"
+}
+
+// typed are the datatypes with which each value is compared, by operand,
+// operator and value.
+func (p Policy) typed() map[[3]string][]string {
+	out := map[[3]string][]string{}
+	var note func(cs []Constraint)
+	note = func(cs []Constraint) {
+		for _, c := range cs {
+			for i, t := range c.Types {
+				if k := [3]string{c.Operand, c.Operator, c.Right[i]}; t != "" && !slices.Contains(out[k], t) {
+					out[k] = append(out[k], t)
+				}
+			}
+			note(c.Parts)
+		}
+	}
+	for _, rules := range [][]Rule{p.Permissions, p.Prohibitions, p.Obligations} {
+		for _, r := range rules {
+			note(r.Constraints)
+			for _, d := range r.Duties {
+				note(d.Constraints)
+			}
+		}
+	}
+	return out
+}
+
+// within says whether each member of a is one of b.
+func within(a, b []string) bool {
+	return !slices.ContainsFunc(a, func(s string) bool { return !slices.Contains(b, s) })
 }
 
 func quote(s string) string {
@@ -419,7 +500,8 @@ func quote(s string) string {
 }
 
 // Same says why two sets of rules are not the same terms, nil if they are. What
-// EDC is known to change without meaning it does not count (decisions A1).
+// EDC is known to lose on the way does not count (decisions A1): the datatype of a
+// value, and all profiles. Where both sides still have them they must agree.
 func Same(a, b []byte) error {
 	pa, err := Parse(a)
 	if err != nil {
@@ -431,6 +513,15 @@ func Same(a, b []byte) error {
 	}
 	if !bytes.Equal(pa.Normal(), pb.Normal()) {
 		return errors.New("the rules differ")
+	}
+	theirs := pb.typed()
+	for k, ours := range pa.typed() {
+		if t := theirs[k]; !within(t, ours) && !within(ours, t) {
+			return errors.New("the datatype of " + quote(k[2]) + " for " + k[0] + " differs")
+		}
+	}
+	if len(pa.Profiles) > 0 && len(pb.Profiles) > 0 && !(within(pa.Profiles, pb.Profiles) && within(pb.Profiles, pa.Profiles)) {
+		return errors.New("the profiles differ")
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"kakehashi/internal/fault"
+	"kakehashi/internal/strictjson"
 )
 
 func TestRefused(t *testing.T) {
@@ -113,6 +114,15 @@ func TestSame(t *testing.T) {
 		{"an obligation more", permission(`{"action":"use"}`), `{"permission":[{"action":"use"}],"obligation":[{"action":"delete"}]}`, false},
 		{"and made or", permission(use(`{"and":[` + a + `,` + b + `]}`)), permission(use(`{"or":[` + a + `,` + b + `]}`)), false},
 		{"a member of a set less", permission(use(atom("a", "isAnyOf", `["x","y"]`))), permission(use(atom("a", "isAnyOf", `["x"]`))), false},
+		{"a set of one came back as its member", permission(use(atom("a", "isAnyOf", `["x"]`))), permission(use(atom("a", "isAnyOf", `"x"`))), true},
+		{"a member of a set twice", permission(use(atom("a", "isNoneOf", `["x","y","x"]`))), permission(use(atom("a", "isNoneOf", `["x","y"]`))), true},
+		{"a datatype by its IRI", permission(use(atom("a", "eq", `{"@value":"1","@type":"xsd:integer"}`))),
+			permission(use(atom("a", "eq", `{"@value":"1","@type":"http://www.w3.org/2001/XMLSchema#integer"}`))), true},
+		{"another datatype", permission(use(atom("a", "eq", `{"@value":"1","@type":"xsd:integer"}`))), permission(use(atom("a", "eq", `{"@value":"1","@type":"xsd:duration"}`))), false},
+		{"one datatype lost, one kept in a text of JSON", permission(use(atom("a", "eq", `{"@value":"1","@type":"xsd:integer"}`), atom("b", "isAnyOf", `[{"@value":"2","@type":"xsd:integer"},"x"]`))),
+			permission(use(atom("a", "eq", `"1"`), atom("b", "isAnyOf", `"[{\"@value\":\"2\",\"@type\":\"xsd:integer\"},{\"@value\":\"x\"}]"`))), true},
+		{"another profile", `{"profile":"https://x/p","permission":[{"action":"use"}]}`, `{"profile":"https://x/q","permission":[{"action":"use"}]}`, false},
+		{"a profile less of two", `{"profile":["https://x/p","https://x/q"],"permission":[{"action":"use"}]}`, `{"profile":"https://x/q","permission":[{"action":"use"}]}`, false},
 		{"a value made a set", permission(use(atom("a", "eq", `"x"`))), permission(use(atom("a", "eq", `["x"]`))), false},
 		{"values that only look joined", permission(use(atom("a", "isAnyOf", `["x\" \"y"]`))), permission(use(atom("a", "isAnyOf", `["x","y"]`))), false},
 		{"a permission made a prohibition", permission(use(a)), `{"prohibition":[` + use(a) + `]}`, false},
@@ -142,6 +152,61 @@ func TestNormalIsStable(t *testing.T) {
 			t.Fatal("one normal form, two decisions")
 		}
 	})
+}
+
+// TestPrintedIsParsedTheSame: what is written as JSON-LD, with prefixes or
+// without, is read as what was written.
+func TestPrintedIsParsedTheSame(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		p := policies().Draw(t, "policy")
+		if len(p.Permissions)+len(p.Prohibitions) == 0 {
+			return
+		}
+		printed := write(p, rapid.SampledFrom([]string{"", "odrl:", ns}).Draw(t, "prefix"))
+		q, err := Parse(printed)
+		if err != nil {
+			t.Fatalf("%s: %v", printed, err)
+		}
+		if !bytes.Equal(p.Normal(), q.Normal()) {
+			t.Fatalf("%s\nwas  %s\nread %s", printed, p.Normal(), q.Normal())
+		}
+		if Evaluate(p, facts()).Permit != Evaluate(q, facts()).Permit {
+			t.Fatalf("%s is decided otherwise", printed)
+		}
+	})
+}
+
+// write gives rules as JSON, ODRL's own names with a prefix.
+func write(p Policy, prefix string) []byte {
+	var constraints func(cs []Constraint) []any
+	constraints = func(cs []Constraint) []any {
+		out := []any{}
+		for _, c := range cs {
+			if c.Logic != "" {
+				out = append(out, map[string]any{prefix + c.Logic: constraints(c.Parts)})
+				continue
+			}
+			var right any = c.Right
+			if !c.Set {
+				right = c.Right[0]
+			}
+			out = append(out, map[string]any{prefix + "leftOperand": c.Operand, prefix + "operator": prefix + c.Operator, prefix + "rightOperand": right})
+		}
+		return out
+	}
+	rules := func(rs []Rule) []any {
+		out := []any{}
+		for _, r := range rs {
+			out = append(out, map[string]any{prefix + "action": r.Action, prefix + "constraint": constraints(r.Constraints)})
+		}
+		return out
+	}
+	b, err := strictjson.Encode(map[string]any{prefix + "permission": rules(p.Permissions), prefix + "prohibition": rules(p.Prohibitions)})
+	if err != nil {
+		panic(err)
+	}
+	return b
 }
 
 // FuzzParse: whatever is taken has a stable normal form, equals itself and can
@@ -179,4 +244,33 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+func BenchmarkParse(b *testing.B) {
+	in := []byte(permission(use(atom("purpose", "eq", `"research"`), atom("dateTime", "lt", `"2026-06-30T00:00:00Z"`))))
+	for b.Loop() {
+		if _, err := Parse(in); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkParseLargest reads as many constraints as are allowed.
+func BenchmarkParseLargest(b *testing.B) {
+	one := atom("a", "isAnyOf", `["x","y"]`)
+	in := []byte(permission(use(strings.Repeat(one+",", MaxConstraints-1) + one)))
+	for b.Loop() {
+		if _, err := Parse(in); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkSame(b *testing.B) {
+	in := []byte(permission(use(atom("purpose", "eq", `"research"`), atom("dateTime", "lt", `"2026-06-30T00:00:00Z"`))))
+	for b.Loop() {
+		if err := Same(in, in); err != nil {
+			b.Fatal(err)
+		}
+	}
 }
