@@ -377,9 +377,10 @@ func bad(pointer, reason string) error {
 	return fault.TermsNotUnderstood.At(pointer, "reason", reason)
 }
 
-func escape(name string) string {
-	return strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
-}
+// pointerEscapes is made once: to make it costs more than to parse a policy.
+var pointerEscapes = strings.NewReplacer("~", "~0", "/", "~1")
+
+func escape(name string) string { return pointerEscapes.Replace(name) }
 
 // doubled finds a member that is there twice, with ODRL's prefix or namespace
 // and without: neither of them may silently win.
