@@ -16,7 +16,6 @@ import (
 	"kakehashi/internal/fault"
 	"kakehashi/internal/ids"
 	"kakehashi/internal/strictjson"
-	"kakehashi/odrl"
 	"kakehashi/participant"
 	"kakehashi/policy"
 	"kakehashi/store"
@@ -109,13 +108,9 @@ func (r *Room) Publish(tx store.Tx, p participant.ID, d Dataset) (Dataset, error
 		return d, err
 	}
 	first := d.Offers[0]
-	parsed, err := odrl.Parse(first.Policy)
-	if err != nil {
-		return d, err
-	}
 	return d, r.c.Evidence.Append(tx, p, evidence.Leaf{
 		Type: "kh.catalog.published", Process: d.ID, Version: d.Version, At: now,
-		Hashes: map[string]string{"policy": parsed.Hash()},
+		Hashes: map[string]string{"policy": evidence.Digest(first.Policy)},
 		Facts:  map[string]string{"dataset": d.ID, "offer": first.ID, "service": d.Service},
 	})
 }

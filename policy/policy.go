@@ -11,6 +11,7 @@ import (
 
 	"kakehashi/agreement"
 	"kakehashi/internal/fault"
+	"kakehashi/internal/recent"
 	"kakehashi/internal/strictjson"
 	"kakehashi/odrl"
 	"kakehashi/participant"
@@ -28,10 +29,18 @@ type Config struct {
 }
 
 // Engine decides.
-type Engine struct{ c Config }
+type Engine struct {
+	c      Config
+	parsed *recent.Of[agreed, odrl.Policy] // an agreement's terms never change
+}
+
+type agreed struct {
+	p  participant.ID
+	id string
+}
 
 // New makes an engine.
-func New(c Config) *Engine { return &Engine{c} }
+func New(c Config) *Engine { return &Engine{c: c, parsed: recent.New[agreed, odrl.Policy](4096)} }
 
 // declared are the operands that only the counterpart can state: by agreeing it
 // has declared them (decisions 10).
@@ -89,9 +98,12 @@ func (e *Engine) Access(ctx context.Context, p participant.ID, agreementID strin
 	if !a.Ended.IsZero() {
 		return time.Time{}, fault.AgreementEnded.At(agreementID, "agreement", agreementID, "reason", a.Why)
 	}
-	rules, err := odrl.Parse(a.Policy)
-	if err != nil {
-		return time.Time{}, err
+	rules, ok := e.parsed.Get(agreed{p, agreementID})
+	if !ok {
+		if rules, err = odrl.Parse(a.Policy); err != nil {
+			return time.Time{}, err
+		}
+		e.parsed.Put(agreed{p, agreementID}, rules)
 	}
 	d := odrl.Evaluate(rules, e.facts(now))
 	if !d.Permit {

@@ -22,11 +22,6 @@ const (
 	PayloadBytes  = "https://kakehashi.dev/ns/bytes"  // decimal
 )
 
-const (
-	httpEndpoint = "https://w3id.org/idsa/v4.1/HTTP"
-	edc          = "https://w3id.org/edc/v0.0.1/ns/"
-)
-
 // noPid stands for a pid that is not known yet, where the schema wants one.
 const noPid = "urn:uuid:00000000-0000-0000-0000-000000000000"
 
@@ -39,7 +34,7 @@ func message(p Process, who participant.Participant, kind Kind, id string, acces
 	case KindStart:
 		m := &dsp2025.TransferStart{ID: id, ProviderPid: provider, ConsumerPid: consumer}
 		if access != nil {
-			m.DataAddress = dataAddress(*access)
+			m.DataAddress = dsp2025.PullAddress(access.Address, access.Token)
 		}
 		return dsp2025.Marshal(m)
 	case KindSuspension:
@@ -77,20 +72,6 @@ func with(object []byte, name, value string) []byte {
 	return append(object[:len(object)-1], `,"`+name+`":"`+value+`"}`...)
 }
 
-// dataAddress is written so that EDC finds what it needs too (decisions A2).
-func dataAddress(a dataplane.Access) *dsp2025.DataAddress {
-	return &dsp2025.DataAddress{
-		EndpointType: httpEndpoint, Endpoint: a.Address,
-		EndpointProperties: []dsp2025.EndpointProperty{
-			{Name: edc + "endpoint", Value: a.Address},
-			{Name: "authorization", Value: a.Token},
-			{Name: "authType", Value: "bearer"},
-			{Name: edc + "authorization", Value: a.Token},
-			{Name: edc + "authType", Value: "bearer"},
-		},
-	}
-}
-
 // Access is where a consumer finds the data, and with what.
 type Access struct {
 	Endpoint string
@@ -124,21 +105,7 @@ func (r *Room) Access(ctx context.Context, p participant.ID, id string) (Access,
 
 // readAddress takes address and token in the order of dsp.md 7.3.
 func readAddress(d dsp2025.DataAddress) Access {
-	property := func(names ...string) string {
-		for _, n := range names {
-			for _, p := range d.EndpointProperties {
-				if p.Name == n && p.Value != "" {
-					return p.Value
-				}
-			}
-		}
-		return ""
-	}
-	a := Access{Endpoint: d.Endpoint, Token: property("authorization", edc+"authorization"), AuthType: property("authType", edc+"authType")}
-	if a.Endpoint == "" {
-		a.Endpoint = property(edc+"endpoint", "endpoint")
-	}
-	return a
+	return Access{Endpoint: d.URL(), Token: d.Property("authorization"), AuthType: d.Property("authType")}
 }
 
 // stateAddress is where the counterpart's process is read.

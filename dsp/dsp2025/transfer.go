@@ -1,7 +1,5 @@
 package dsp2025
 
-import "strings"
-
 // TransferRequest is the TransferRequestMessage. DataAddress is for push only.
 type TransferRequest struct {
 	Head
@@ -166,7 +164,7 @@ func (a DataAddress) URL() string {
 func (a DataAddress) Property(name string) string {
 	for _, full := range []string{edc + name, name} {
 		for _, p := range a.EndpointProperties {
-			if strings.EqualFold(p.Name, full) {
+			if p.Name == full && p.Value != "" {
 				return p.Value
 			}
 		}
