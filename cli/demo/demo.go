@@ -12,7 +12,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -56,6 +55,9 @@ func (d demo) Run(ctx context.Context, c *cli.Context) error {
 	defer stop()
 	var nodes errgroup.Group
 	err = r.play(ctx, running, &nodes, d.File)
+	if err == nil {
+		err = r.done(d.Keep)
+	}
 	if err == nil && d.Keep {
 		err = r.keep(ctx)
 	}
@@ -66,7 +68,7 @@ func (d demo) Run(ctx context.Context, c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	return r.done(d.Keep)
+	return r.c.Emit(map[string]any{"step": "done", "ok": true, "file": r.out, "dir": r.dir, "kept": d.Keep})
 }
 
 func (d demo) folder() (string, error) {
@@ -227,7 +229,7 @@ func (r *run) fetch(ctx context.Context) error {
 	r.last = time.Now()
 	got, err := r.c.Get(ctx, r.brussels.Client, client.Want{Partner: them.DID, Dataset: r.dataset, Out: r.out})
 	r.last = time.Now()
-	r.agreement, r.transfer = got.Agreement, got.Transfer
+	r.agreement = got.Agreement
 	return err
 }
 
@@ -307,15 +309,16 @@ func (r *run) done(kept bool) error {
 	if err != nil {
 		return err
 	}
-	if err := r.c.Emit(map[string]any{"step": "done", "ok": true, "file": r.out, "bytes": info.Size(), "dir": r.dir, "kept": strconv.FormatBool(kept)}); err != nil {
+	if err := r.c.Say(r.c.Text.T("demo.done", "file", r.out, "size", cli.Bytes(info.Size()))); err != nil {
 		return err
 	}
-	if kept {
-		return nil
-	}
 	tokyo, brussels := r.tokyo.config, r.brussels.config
-	return r.c.Say(r.c.Text.T("demo.done", "file", r.out, "size", cli.Bytes(info.Size()), "dir", r.dir,
-		"tokyo", tokyo, "brussels", brussels, "dataset", r.dataset, "agreement", r.agreement,
+	if !kept {
+		if err := r.c.Say(r.c.Text.T("demo.again", "tokyo", tokyo, "brussels", brussels)); err != nil {
+			return err
+		}
+	}
+	return r.c.Say(r.c.Text.T("demo.byhand", "dir", r.dir, "brussels", brussels, "dataset", r.dataset, "agreement", r.agreement,
 		"provider", r.tokyo.PublicURL()+"/dsp/tokyo/2025-1", "admin", r.brussels.AdminURL(),
 		"token", filepath.Join(filepath.Dir(brussels), "data", "api.token")))
 }
