@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -70,7 +71,7 @@ type server struct{ Config }
 // New makes the handler of everything below /api/v1.
 func New(c Config) http.Handler {
 	s := &server{c}
-	huma.NewErrorWithContext = problem
+	ownErrors()
 	mux := http.NewServeMux()
 	hc := huma.DefaultConfig("kakehashi management API", c.Version)
 	hc.OpenAPIPath, hc.DocsPath, hc.SchemasPath, hc.CreateHooks = "/openapi", "", "", nil
@@ -87,6 +88,10 @@ func New(c Config) http.Handler {
 	}
 	return http.StripPrefix("/api/v1", http.MaxBytesHandler(s.authenticated(mux), c.MaxBody))
 }
+
+// ownErrors makes huma's errors ours. It is a variable of that package, so it is
+// set once for all nodes of a process.
+var ownErrors = sync.OnceFunc(func() { huma.NewErrorWithContext = problem })
 
 // format reads and writes JSON as the rest of the program does: doubled members
 // are refused here too.

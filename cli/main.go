@@ -13,6 +13,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -51,6 +52,18 @@ type InitFunc func(ctx context.Context, settings config.Settings) (did string, e
 type Wiring struct {
 	Init     InitFunc  // nil: init writes files only
 	Commands []Command // beside those of this package, in their order
+}
+
+// oneAtATime lets several writers share a stream.
+type oneAtATime struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (o *oneAtATime) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.w.Write(b)
 }
 
 // Command is one command. Its texts are in the catalogue: help.NAME, and
@@ -99,6 +112,7 @@ type globals struct {
 // Main runs one command line, without the program's name, and returns the exit
 // code. It prints every error itself.
 func Main(ctx context.Context, args []string, env Env, w Wiring) int {
+	env.Stderr = &oneAtATime{w: env.Stderr} // logs of nodes, progress and errors share it
 	c := &Context{Env: env, Wiring: w, JSON: asksJSON(args)}
 	flag, known := asksLang(args)
 	c.Text = text.For(text.Language(flag, env.LookupEnv))

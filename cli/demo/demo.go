@@ -181,7 +181,7 @@ func (r *run) start(ctx, running context.Context, nodes *errgroup.Group, name, t
 	if err != nil {
 		return nil, err
 	}
-	log := slog.New(slog.NewTextHandler(r.c.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})).With("node", name)
+	log := slog.New(slog.NewTextHandler(r.c.Stderr, &slog.HandlerOptions{Level: slog.LevelError})).With("node", name)
 	if s.Node, err = node.Open(ctx, node.Config{Settings: settings, MasterKey: key, Version: cli.Version(), Log: log}); err != nil {
 		return nil, err
 	}
