@@ -22,6 +22,7 @@ import (
 type place struct {
 	settings config.Settings
 	key      []byte
+	ahead    time.Duration // how far the node's clock is ahead
 }
 
 // newPlace makes a node's folder and its participant, on free loopback ports.
@@ -40,7 +41,7 @@ func newPlace(t testing.TB, name string) place {
 	if _, err := Init(t.Context(), s, key); err != nil {
 		t.Fatal(err)
 	}
-	return place{s, key}
+	return place{settings: s, key: key}
 }
 
 var nextPort atomic.Int32
@@ -81,6 +82,7 @@ func (p place) startWith(t testing.TB, wrap func(store.DB) store.DB, face func(h
 	t.Helper()
 	level := slog.LevelWarn
 	n, err := Open(t.Context(), Config{Settings: p.settings, MasterKey: p.key, Version: "test", Store: wrap,
+		Now: func() time.Time { return time.Now().Add(p.ahead) },
 		Log: slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: level}))})
 	if err != nil {
 		t.Fatal(err)

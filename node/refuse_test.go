@@ -210,3 +210,50 @@ func TestAnEndedAgreementEndsAccess(t *testing.T) {
 		}
 	}
 }
+
+// An offer whose terms have run out is neither shown nor agreed to.
+func TestAnExpiredOfferIsRefused(t *testing.T) {
+	t.Parallel()
+	tokyo, brussels := newPlace(t, "tokyo"), newPlace(t, "brussels")
+	today := tokyo.start(t, nil)
+	d := publish(t, tokyo, today, []byte("a"))
+	if err := today.stop(); err != nil {
+		t.Fatal(err)
+	}
+	tokyo.ahead, brussels.ahead = 48*time.Hour, 48*time.Hour // the terms end in 24 h
+	provider, consumer := tokyo.start(t, nil), brussels.start(t, nil)
+	who := provider.participants.All()[0]
+	_, err := consumer.client().Get(t.Context(), client.Want{Partner: who.DID, Dataset: d.ID, Out: filepath.Join(t.TempDir(), "f")})
+	if !errors.Is(err, fault.DatasetNotShown) {
+		t.Errorf("an expired offer is shown: %v", err)
+	}
+	rules, err := strictjson.Encode(d.Offers[0].Policy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := []byte(`{"@context":["https://w3id.org/dspace/2025/1/context.jsonld"],"@type":"ContractRequestMessage","consumerPid":"urn:uuid:1",
+		"offer":{"@type":"Offer","@id":"` + d.Offers[0].ID + `","target":"` + d.ID + `",` + string(rules[1:]) + `,"callbackAddress":"` + consumer.participants.All()[0].Base + `"}`)
+	auth, err := consumer.identity.Authorize(t.Context(), "brussels", who.DID, identity.Use{Message: "test", Digest: evidence.Digest(body)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, who.Base+"/negotiations/request", bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", auth)
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode/100 != 4 || !strings.Contains(string(b), "terms-deny") || !strings.Contains(string(b), "until ") {
+		t.Errorf("an expired offer is answered with %d %s, %v", resp.StatusCode, b, err)
+	}
+	l, err := provider.client().Negotiations(t.Context(), "")
+	if err != nil || len(l.Items) != 0 {
+		t.Errorf("a refused request left a process: %+v, %v", l.Items, err)
+	}
+}
