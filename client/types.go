@@ -20,6 +20,7 @@ type Dataset struct {
 	Description string   `json:"description,omitempty"`
 	Service     string   `json:"service,omitempty"`
 	Version     int64    `json:"version,omitempty"`
+	Asking      string   `json:"asking,omitempty" enum:"automatic,ask,each-step" doc:"Whether we are asked before agreeing: automatic when empty"`
 	Formats     []string `json:"formats,omitempty"`
 	Offers      []Offer  `json:"offers,omitempty"`
 }
@@ -63,7 +64,84 @@ type StartNegotiation struct {
 	Partner string `json:"partner" doc:"DID, DSP address or known name of the provider" minLength:"1" maxLength:"2048"`
 	Dataset string `json:"dataset" minLength:"1" maxLength:"2048"`
 	Offer   string `json:"offer,omitempty" doc:"Offer id; the dataset's first offer when empty" maxLength:"2048"`
+	Policy  any    `json:"policy,omitempty" doc:"ODRL rules to ask for under that offer id; nothing is read from the partner's catalogue then"`
+	Asking  string `json:"asking,omitempty" enum:"automatic,ask,each-step" doc:"Who decides on what the partner answers: automatic when empty"`
 	Key     string `json:"-"` // idempotency key, to try again without effect twice; made when empty
+}
+
+// StartOffer offers a dataset of ours to a partner that has not asked.
+type StartOffer struct {
+	Partner string `json:"partner" doc:"DID, DSP address or known name of the consumer" minLength:"1" maxLength:"2048"`
+	Dataset string `json:"dataset" minLength:"1" maxLength:"2048"`
+	Offer   string `json:"offer,omitempty" doc:"Offer id; the dataset's first offer when empty" maxLength:"2048"`
+	Key     string `json:"-"` // idempotency key, as of StartNegotiation
+}
+
+// Decision answers a negotiation or a transfer that waits for us.
+type Decision struct {
+	Decision string `json:"decision" enum:"approve,refuse,counter" doc:"approve takes the next step of the protocol; refuse ends the process; counter answers a negotiation with terms of ours"`
+	Reason   string `json:"reason,omitempty" maxLength:"1000" doc:"Told to the counterpart; required by refuse"`
+	Code     string `json:"code,omitempty" maxLength:"100" doc:"Code of a refusal for programs"`
+	Policy   any    `json:"policy,omitempty" doc:"ODRL rules of a counter-offer; without them the offer that is ours already"`
+}
+
+// Question is what the decision webhook is asked. It answers with a Decision at
+// once, or with 202 or 204: then the process waits, and the decision comes over
+// the API or the portal.
+type Question struct {
+	Kind         string   `json:"kind" enum:"negotiation,transfer"`
+	ID           string   `json:"id"`
+	Role         string   `json:"role" enum:"provider,consumer"`
+	State        string   `json:"state"`
+	Version      int64    `json:"version" doc:"A decision counts for this version only"`
+	Counterparty string   `json:"counterparty"`
+	Dataset      string   `json:"dataset"`
+	Offer        string   `json:"offer,omitempty"`
+	Agreement    string   `json:"agreement,omitempty"`
+	Format       string   `json:"format,omitempty"`
+	Policy       any      `json:"policy,omitempty" doc:"The terms on the table"`
+	Terms        []string `json:"terms,omitempty" doc:"The same as sentences"`
+	Same         bool     `json:"same" doc:"The terms are those of our own offer, or those that we asked for"`
+}
+
+// Import takes over what another connector had: datasets with the ids of their
+// offers, and agreements that are in force.
+type Import struct {
+	Datasets   []ImportDataset   `json:"datasets,omitempty" maxItems:"1000"`
+	Agreements []ImportAgreement `json:"agreements,omitempty" maxItems:"1000"`
+}
+
+// ImportDataset is a dataset with given ids.
+type ImportDataset struct {
+	ID          string        `json:"id" minLength:"1" maxLength:"2048"`
+	Title       string        `json:"title" minLength:"1" maxLength:"500"`
+	Description string        `json:"description,omitempty" maxLength:"10000"`
+	From        string        `json:"from" minLength:"1" maxLength:"2048" doc:"Id of a published dataset whose data and formats it shares"`
+	Asking      string        `json:"asking,omitempty" enum:"automatic,ask,each-step"`
+	Offers      []ImportOffer `json:"offers" minItems:"1" maxItems:"100"`
+}
+
+// ImportOffer is an offer with a given id.
+type ImportOffer struct {
+	ID     string `json:"id" minLength:"1" maxLength:"2048"`
+	Policy any    `json:"policy"`
+}
+
+// ImportAgreement is an agreement that both sides already hold.
+type ImportAgreement struct {
+	ID           string    `json:"id" minLength:"1" maxLength:"2048"`
+	Role         string    `json:"role" enum:"provider,consumer"`
+	Counterparty string    `json:"counterparty" minLength:"1" maxLength:"2048"`
+	Dataset      string    `json:"dataset" minLength:"1" maxLength:"2048"`
+	Offer        string    `json:"offer,omitempty" maxLength:"2048"`
+	Policy       any       `json:"policy"`
+	Signed       time.Time `json:"signed"`
+}
+
+// Imported counts what an import brought; what was there already is not counted.
+type Imported struct {
+	Datasets   int `json:"datasets"`
+	Agreements int `json:"agreements"`
 }
 
 // Negotiation is one contract negotiation.
@@ -77,6 +155,11 @@ type Negotiation struct {
 	Offer        string    `json:"offer"`
 	Agreement    string    `json:"agreement,omitempty"`
 	Reason       string    `json:"reason,omitempty" doc:"Why it was terminated"`
+	Asking       string    `json:"asking,omitempty" enum:"automatic,ask,each-step"`
+	Waits        bool      `json:"waits" doc:"It waits for our decision"`
+	Same         bool      `json:"same" doc:"The terms on the table are those of our own offer, or those that we asked for"`
+	Policy       any       `json:"policy,omitempty" doc:"The terms on the table"`
+	Terms        []string  `json:"terms,omitempty" doc:"The same as sentences"`
 	Created      time.Time `json:"created"`
 	Updated      time.Time `json:"updated"`
 }
@@ -126,6 +209,7 @@ type Transfer struct {
 	Dataset      string    `json:"dataset,omitempty"`
 	Format       string    `json:"format"`
 	Reason       string    `json:"reason,omitempty"`
+	Waits        bool      `json:"waits" doc:"It waits for our decision"`
 	Created      time.Time `json:"created"`
 	Updated      time.Time `json:"updated"`
 }
@@ -191,5 +275,6 @@ type PublishFile struct {
 	Title       string `json:"title" minLength:"1" maxLength:"500"`
 	Description string `json:"description,omitempty" maxLength:"10000"`
 	ID          string `json:"id,omitempty" doc:"Dataset id, any IRI; made when empty" maxLength:"2048"`
+	Asking      string `json:"asking,omitempty" enum:"automatic,ask,each-step" doc:"Whether we are asked before agreeing"`
 	Policy      any    `json:"policy" doc:"ODRL rules of the offer"`
 }
