@@ -104,27 +104,10 @@ type Question struct {
 	Same         bool     `json:"same" doc:"The terms are those of our own offer, or those that we asked for"`
 }
 
-// Import takes over what another connector had: datasets with the ids of their
-// offers, and agreements that are in force.
+// Import takes over what another connector held: agreements that are in force.
+// Datasets come with their ids and those of their offers by publishing them.
 type Import struct {
-	Datasets   []ImportDataset   `json:"datasets,omitempty" maxItems:"1000"`
-	Agreements []ImportAgreement `json:"agreements,omitempty" maxItems:"1000"`
-}
-
-// ImportDataset is a dataset with given ids.
-type ImportDataset struct {
-	ID          string        `json:"id" minLength:"1" maxLength:"2048"`
-	Title       string        `json:"title" minLength:"1" maxLength:"500"`
-	Description string        `json:"description,omitempty" maxLength:"10000"`
-	From        string        `json:"from" minLength:"1" maxLength:"2048" doc:"Id of a published dataset whose data and formats it shares"`
-	Asking      string        `json:"asking,omitempty" enum:"automatic,ask,each-step"`
-	Offers      []ImportOffer `json:"offers" minItems:"1" maxItems:"100"`
-}
-
-// ImportOffer is an offer with a given id.
-type ImportOffer struct {
-	ID     string `json:"id" minLength:"1" maxLength:"2048"`
-	Policy any    `json:"policy"`
+	Agreements []ImportAgreement `json:"agreements" minItems:"1" maxItems:"1000"`
 }
 
 // ImportAgreement is an agreement that both sides already hold.
@@ -140,7 +123,6 @@ type ImportAgreement struct {
 
 // Imported counts what an import brought; what was there already is not counted.
 type Imported struct {
-	Datasets   int `json:"datasets"`
 	Agreements int `json:"agreements"`
 }
 
@@ -276,5 +258,6 @@ type PublishFile struct {
 	Description string `json:"description,omitempty" maxLength:"10000"`
 	ID          string `json:"id,omitempty" doc:"Dataset id, any IRI; made when empty" maxLength:"2048"`
 	Asking      string `json:"asking,omitempty" enum:"automatic,ask,each-step" doc:"Whether we are asked before agreeing"`
+	Offer       string `json:"offer,omitempty" doc:"Offer id; made when empty" maxLength:"2048"`
 	Policy      any    `json:"policy" doc:"ODRL rules of the offer"`
 }

@@ -49,8 +49,12 @@ func (s *service) publish(ctx context.Context, p participant.ID, in client.Publi
 	if err != nil {
 		return client.Dataset{}, err
 	}
-	offer := catalog.Offer{Policy: policy}
-	if in.ID != "" {
+	asking, ok := catalog.AskingOf(in.Asking)
+	if !ok {
+		return client.Dataset{}, fault.BadMessage.At("/asking", "reason", "automatic, ask or each-step is expected")
+	}
+	offer := catalog.Offer{ID: in.Offer, Policy: policy}
+	if in.ID != "" && in.Offer == "" {
 		if offer, err = s.sameOffer(ctx, p, in.ID, offer); err != nil {
 			return client.Dataset{}, err
 		}
@@ -58,7 +62,7 @@ func (s *service) publish(ctx context.Context, p participant.ID, in client.Publi
 	var d catalog.Dataset
 	err = s.DB.Update(ctx, func(tx store.Tx) error {
 		d, err = s.Catalog.Publish(tx, p, catalog.Dataset{
-			ID: in.ID, Title: in.Title, Description: in.Description, Service: name,
+			ID: in.ID, Title: in.Title, Description: in.Description, Service: name, Asking: asking,
 			Formats: []string{format}, Offers: []catalog.Offer{offer},
 		})
 		if err != nil {
@@ -77,7 +81,7 @@ func (s *service) publish(ctx context.Context, p participant.ID, in client.Publi
 		return client.Dataset{}, fmt.Errorf("publish %s: %w", src.path, err)
 	}
 	return client.Dataset{
-		ID: d.ID, Title: d.Title, Description: d.Description, Service: d.Service, Version: d.Version, Formats: d.Formats,
+		ID: d.ID, Title: d.Title, Description: d.Description, Service: d.Service, Version: d.Version, Formats: d.Formats, Asking: string(d.Asking),
 		Offers: []client.Offer{{ID: d.Offers[0].ID, Policy: d.Offers[0].Policy}},
 	}, nil
 }
