@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"kakehashi/catalog"
 	"kakehashi/internal/ids"
 	"kakehashi/internal/strictjson"
 	"kakehashi/participant"
@@ -44,7 +45,9 @@ type Body struct {
 	OfferID        string         `json:"offer_id"`
 	Terms          strictjson.Raw `json:"terms,omitzero"`     // the offer on the table, with @id and target
 	TermsBy        Role           `json:"terms_by,omitzero"`  // who put it there
-	Same           bool           `json:"same,omitzero"`      // its terms are those of our catalogue (provider) or those we asked for (consumer)
+	Same           bool           `json:"same,omitzero"`      // its terms are those that we put last: our offer, or what we asked for
+	Ours           strictjson.Raw `json:"ours,omitzero"`      // what we put last, while terms of the counterpart that differ are on the table
+	Asking         catalog.Asking `json:"asking,omitzero"`    // where we decide by ourselves
 	AgreementBody  strictjson.Raw `json:"agreement,omitzero"` // as on the wire
 	Asked          int64          `json:"asked,omitzero"`     // microseconds: when the request was made or came
 	Signed         int64          `json:"signed,omitzero"`    // microseconds: the agreement's timestamp
@@ -84,8 +87,8 @@ func (p Process) Pids() (consumerPid, providerPid string) {
 	return p.PeerPid, p.ID
 }
 
-// Turn says that the next message is ours and that it is a decision: the
-// process waits for Decide or for a person.
+// Turn says that the next message is ours and that nobody has decided on it yet:
+// the Decider does at once, or the process waits for Room.Decide.
 func (p Process) Turn() bool {
 	if p.Pending != nil {
 		return false

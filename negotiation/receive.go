@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"kakehashi/catalog"
 	"kakehashi/evidence"
 	"kakehashi/identity"
 	"kakehashi/internal/fault"
@@ -81,10 +82,27 @@ func (r *Room) open(ctx context.Context, p participant.ID, caller identity.Calle
 			return Reply{}, err
 		}
 		if !q.Same {
-			return Reply{}, fault.TermsDiffer.At("/offer", "offer", t.id, "reason", sameTerms(q.Terms, t.rules))
+			if q.Asking == catalog.Automatic {
+				return Reply{}, fault.TermsDiffer.At("/offer", "offer", t.id, "reason", sameTerms(q.Terms, t.rules))
+			}
+			q.Ours, q.Terms = q.Terms, t.rules
 		}
 	} else {
-		q.Terms = t.rules
+		switch {
+		case t.id == "":
+			return Reply{}, fault.BadMessage.At("/offer/@id", "reason", "an offer that nobody asked for names itself")
+		case t.target == "":
+			return Reply{}, fault.BadMessage.At("/offer/target", "reason", "an offer that nobody asked for names its dataset")
+		}
+		q.Terms, q.Asking = t.rules, catalog.Ask
+	}
+	if r.c.Quota != nil {
+		if err := r.c.Quota.Admit(ctx, p, caller.ID); err != nil {
+			if old, ok := r.repeated(ctx, q, peer); ok {
+				return r.again(ctx, old, caller)
+			}
+			return Reply{}, err
+		}
 	}
 	c := r.change(q)
 	c.fresh, c.caller = true, &caller
@@ -120,7 +138,7 @@ func (r *Room) judgeRequest(ctx context.Context, q *Process, t terms) error {
 	if err := r.c.Judge.Agree(ctx, q.Participant, q.Counterparty, o.Policy, r.c.Now()); err != nil {
 		return err
 	}
-	q.Dataset, q.DatasetVersion, q.OfferID = d.ID, d.Version, o.ID
+	q.Dataset, q.DatasetVersion, q.OfferID, q.Asking = d.ID, d.Version, o.ID, d.Asking
 	q.Terms, q.Same = own.rules, sameTerms(own.rules, t.rules) == ""
 	return nil
 }
@@ -228,27 +246,44 @@ func (r *Room) judge(ctx context.Context, q Process, caller identity.Caller, m M
 	return c.reply(200)
 }
 
-// counter takes up the terms of an offer or counter-offer.
+// counter takes up the terms of an offer or counter-offer. A counter-offer may
+// name an offer of the catalogue, or the one that it answers.
 func (r *Room) counter(ctx context.Context, q *Process, kind Kind, in incoming) error {
 	t, err := parseTerms(in.offer)
 	if err != nil {
 		return err
 	}
-	if kind == KindRequest {
-		if err := r.judgeRequest(ctx, q, t); err != nil {
+	if t.target != "" && t.target != q.Dataset {
+		return fault.OfferOfAnother.At("/offer/target", "offer", t.id, "target", t.target)
+	}
+	ours := q.Ours
+	if q.TermsBy == q.Role {
+		ours = q.Terms
+	}
+	if kind == KindRequest && t.id != "" && t.id != q.OfferID {
+		asked := *q
+		switch err := r.judgeRequest(ctx, &asked, t); {
+		case errors.Is(err, fault.OfferUnknown):
+			return fault.OfferUnknown.At("/offer/@id", "offer", t.id)
+		case err != nil:
 			return err
+		case asked.Dataset != q.Dataset:
+			return fault.OfferOfAnother.At("/offer/@id", "offer", t.id, "target", q.Dataset)
 		}
-		if !q.Same {
-			q.Terms = t.rules
-		}
-	} else {
-		if t.target != "" && t.target != q.Dataset {
-			return fault.OfferOfAnother.At("/offer/target", "offer", t.id, "target", t.target)
-		}
-		q.Same = q.TermsBy == Consumer && sameTerms(q.Terms, t.rules) == ""
-		q.OfferID, q.Terms = t.id, t.rules
+		ours = asked.Terms
+	}
+	if t.id != "" {
+		q.OfferID = t.id
 	}
 	q.TermsBy = q.Role.Other()
+	q.Same = ours != nil && sameTerms(ours, t.rules) == ""
+	q.Terms, q.Ours = t.rules, nil
+	switch {
+	case q.Same && q.Role == Provider:
+		q.Terms = ours // as we wrote them (decisions A1)
+	case !q.Same:
+		q.Ours = ours
+	}
 	return nil
 }
 
@@ -281,6 +316,7 @@ func (r *Room) took(ctx context.Context, c *change, q Process, m Message, in inc
 	at := c.p // the leaf of what came tells the state it brought
 	if c.p.Turn() {
 		next, err := r.decider.Decide(ctx, c.p)
+		c.asks = err != nil
 		switch {
 		case errors.Is(err, ErrAsk):
 		case err != nil:

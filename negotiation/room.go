@@ -17,7 +17,6 @@ import (
 	"kakehashi/catalog"
 	"kakehashi/evidence"
 	"kakehashi/identity"
-	"kakehashi/internal/fault"
 	"kakehashi/internal/recent"
 	"kakehashi/internal/watch"
 	"kakehashi/outbox"
@@ -25,7 +24,8 @@ import (
 	"kakehashi/store"
 )
 
-// Config is what a Room needs. All members are required but Decider.
+// Config is what a Room needs. All members are required but Decider, Asker,
+// Quota and Patience.
 type Config struct {
 	DB           store.DB
 	Participants Participants
@@ -37,7 +37,10 @@ type Config struct {
 	Outbox       Outbox
 	Wire         Wire
 	Watch        Watch
-	Decider      Decider // nil: AgreeAtOnce
+	Decider      Decider  // nil: ByTerms
+	Asker        Asker    // nil: nobody is told that a process waits
+	Quota        Quota    // nil: no limits
+	Patience     Patience // nil: nothing is learned
 	Now          func() time.Time
 	Log          *slog.Logger
 }
@@ -100,7 +103,7 @@ type Watch interface {
 
 // Decider decides what we do where the protocol leaves it to us: p.Turn() says
 // so. It returns Event{What: Decided} at once, or ErrAsk: then the process waits
-// for Act or Terminate. Whoever must ask others does that after ErrAsk.
+// for Room.Decide, and the Asker is told.
 type Decider interface {
 	Decide(ctx context.Context, p Process) (Event, error)
 }
@@ -108,24 +111,39 @@ type Decider interface {
 // ErrAsk leaves a process waiting for a decision.
 var ErrAsk = errors.New("the decision is left to a person")
 
-// AgreeAtOnce is the default rule: terms that are ours are agreed to, offers
-// that are what we asked for accepted, agreements verified, all at once.
-// Anything else waits.
-type AgreeAtOnce struct{}
+// Asker learns in the caller's unit that a process waits for Room.Decide at that
+// version. Whatever it does beyond its own tables happens after the commit.
+type Asker interface {
+	Ask(tx store.Tx, p participant.ID, kind, id string, version int64) error
+}
+
+// Quota bounds what one counterpart may hold open.
+type Quota interface {
+	// Admit refuses a further process of that counterpart with a fault.
+	Admit(ctx context.Context, p participant.ID, counterparty string) error
+	// Moved tells after a commit that a process was opened or has ended.
+	Moved(p participant.ID, counterparty string, opened, ended bool)
+}
+
+// Patience learns how soon after its answer a counterpart takes our next message.
+type Patience interface {
+	LearnPause(p participant.ID, counterparty string, tooEarly bool)
+}
+
+// ByTerms is the default rule: terms that are ours are agreed to, offers that
+// are what we asked for accepted, agreements verified, all at once. What differs
+// waits, and so does what the process says to ask about.
+type ByTerms struct{}
 
 // Decide implements Decider.
-func (AgreeAtOnce) Decide(_ context.Context, p Process) (Event, error) {
+func (ByTerms) Decide(_ context.Context, p Process) (Event, error) {
+	onTerms := p.State == Requested || p.State == Offered
 	switch {
-	case p.Role == Provider && p.State == Requested && p.Same, p.Role == Provider && p.State == Accepted:
-		return Event{What: Decided, Kind: KindAgreement}, nil
-	case p.Role == Provider && p.State == Verified:
-		return Event{What: Decided, Kind: KindFinalized}, nil
-	case p.Role == Consumer && p.State == Offered && p.Same:
-		return Event{What: Decided, Kind: KindAccepted}, nil
-	case p.Role == Consumer && p.State == Agreed:
-		return Event{What: Decided, Kind: KindVerification}, nil
+	case p.Asking == catalog.EachStep, onTerms && (p.Asking == catalog.Ask || !p.Same):
+		return Event{}, ErrAsk
 	}
-	return Event{}, ErrAsk
+	kind, err := p.approval()
+	return Event{What: Decided, Kind: kind}, err
 }
 
 // Room is the negotiations of all participants of a node.
@@ -162,7 +180,7 @@ func Open(c Config) (*Room, error) {
 		bodies: recent.New[string, []byte](maxBodies),
 	}
 	if r.decider == nil {
-		r.decider = AgreeAtOnce{}
+		r.decider = ByTerms{}
 	}
 	c.Outbox.Handle(JobSend, r.send, outbox.OnFail(r.failed))
 	return r, nil
@@ -214,69 +232,6 @@ func (r *Room) Show(ctx context.Context, p participant.ID, caller identity.Calle
 	return reply(q, 200)
 }
 
-// Act is a decision taken outside of Decide: by a person, a webhook, a script.
-// kind is one of the messages that the state lets us send, except the first;
-// terms are the rules (an ODRL policy) of an offer or counter-offer, else nil.
-// fault.NotYourTurn if the state does not allow it, or a message is in flight.
-func (r *Room) Act(ctx context.Context, p participant.ID, id string, kind Kind, terms []byte) (Process, error) {
-	if kind == KindTermination {
-		return r.Terminate(ctx, p, id, "", "")
-	}
-	return r.move(ctx, p, id, kind, func(q Process, c *change) error {
-		if kind == KindAgreement {
-			if err := r.c.Judge.Agree(ctx, p, q.Counterparty, q.Terms, r.c.Now()); err != nil {
-				return err
-			}
-		}
-		if kind == KindOffer || kind == KindRequest {
-			t, err := parseTerms(terms)
-			if err != nil {
-				return err
-			}
-			q.Terms, q.TermsBy, q.Same = t.rules, q.Role, true
-		}
-		return r.step(c, q, Event{What: Decided, Kind: kind})
-	})
-}
-
-// Terminate ends a negotiation that is not final, at once for us; the
-// counterpart is told in the background. code and reason may be empty.
-func (r *Room) Terminate(ctx context.Context, p participant.ID, id, code, reason string) (Process, error) {
-	return r.move(ctx, p, id, KindTermination, func(q Process, c *change) error {
-		return r.step(c, q, Event{What: Decided, Kind: KindTermination, Code: code, Reason: reason})
-	})
-}
-
-// move applies one step of our own in one unit and wakes the lane.
-func (r *Room) move(ctx context.Context, p participant.ID, id string, kind Kind, step func(Process, *change) error) (Process, error) {
-	for {
-		q, err := r.Get(ctx, p, id)
-		if err != nil {
-			return q, err
-		}
-		c := r.change(q)
-		err = step(q, c)
-		if errors.Is(err, ErrIllegal) {
-			return q, fault.NotYourTurn.At(id, "state", name(q.State), "message", kind.Type())
-		}
-		if err != nil {
-			return q, err
-		}
-		hashes, facts := map[string]string{}, map[string]string{}
-		c.note(hashes, facts)
-		c.record(c.p, "", hashes, facts)
-		err = r.commit(ctx, c)
-		if errors.Is(err, errMoved) {
-			continue
-		}
-		if err != nil {
-			return q, err
-		}
-		r.c.Outbox.Wake(id)
-		return c.p, nil
-	}
-}
-
 // Await returns the process as soon as done says so, or ctx's error with the
 // newest that was seen.
 func (r *Room) Await(ctx context.Context, p participant.ID, id string, done func(Process) bool) (Process, error) {
@@ -298,8 +253,12 @@ func (r *Room) Await(ctx context.Context, p participant.ID, id string, done func
 const watchKind = "negotiation"
 
 // ring runs after a commit.
-func (r *Room) ring(q Process) {
+func (r *Room) ring(c *change) {
+	q := c.p
 	r.remember(q)
+	if r.c.Quota != nil && (c.fresh || q.State.Final()) {
+		r.c.Quota.Moved(q.Participant, q.Counterparty, c.fresh, q.State.Final() && !c.over)
+	}
 	r.c.Watch.Publish(watch.Change{Participant: string(q.Participant), Kind: watchKind, ID: q.ID,
 		State: string(q.State), Version: q.Version, At: q.Updated})
 }

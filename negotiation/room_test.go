@@ -288,37 +288,50 @@ func TestOffersAndCounterOffersByHand(t *testing.T) {
 	w.tokyo, w.brussels = w.node("tokyo", ask{}), w.node("brussels", ask{})
 	w.tokyo.offers[offerID] = catalog.Offer{ID: offerID, Policy: strictjson.Raw(openRules)}
 	c, p := w.both(w.start(), Requested)
-	act := func(n *node, id string, k Kind, terms string) {
+	decide := func(n *node, id string, choice Choice, terms string) {
 		t.Helper()
-		_, err := n.room.Act(t.Context(), n.who.ID, id, k, []byte(terms))
+		d := Decision{Choice: choice}
+		if terms != "" {
+			d.Terms = []byte(terms)
+		}
+		_, err := n.room.Decide(t.Context(), n.who.ID, id, 0, d)
 		check(t, err)
 	}
 	other := `{"permission":[{"action":"use"}]}`
-	act(w.tokyo, p.ID, KindOffer, other)
-	c, _ = w.both(c, Offered)
+	decide(w.tokyo, p.ID, Counter, other)
+	c, p = w.both(c, Offered)
 	if c.Same || c.TermsBy != Provider || string(c.Terms) != other {
 		t.Errorf("the consumer sees %s by %s, same %v", c.Terms, c.TermsBy, c.Same)
+	}
+	if c.OfferID == offerID || c.OfferID != p.OfferID {
+		t.Errorf("other terms are offer %s for the consumer, %s for the provider", c.OfferID, p.OfferID)
 	}
 	if !c.Turn() {
 		t.Error("it is not the consumer's turn")
 	}
-	if _, err := w.tokyo.room.Act(t.Context(), "tokyo", p.ID, KindAgreement, nil); !errors.Is(err, fault.NotYourTurn) {
+	if _, err := w.tokyo.room.Decide(t.Context(), "tokyo", p.ID, 0, Decision{Choice: Approve}); !errors.Is(err, fault.NotYourTurn) {
 		t.Errorf("an agreement in OFFERED: %v", err)
 	}
-	act(w.brussels, c.ID, KindRequest, openRules)
+	if _, err := w.brussels.room.Decide(t.Context(), "brussels", c.ID, c.Version-1, Decision{Choice: Approve}); !errors.Is(err, fault.DecidedOn) {
+		t.Errorf("a decision on an older version: %v", err)
+	}
+	decide(w.brussels, c.ID, Counter, "") // what it asked for at first
 	_, p = w.both(c, Requested)
-	if !p.Same || p.TermsBy != Consumer {
+	if p.Same || p.TermsBy != Consumer || string(p.Terms) != openRules {
 		t.Errorf("the provider sees %s by %s, same %v", p.Terms, p.TermsBy, p.Same)
 	}
-	act(w.tokyo, p.ID, KindOffer, other)
-	w.both(c, Offered)
-	act(w.brussels, c.ID, KindAccepted, "")
+	decide(w.tokyo, p.ID, Counter, "") // once more what it offered last
+	c, _ = w.both(c, Offered)
+	if string(c.Terms) != other {
+		t.Errorf("the second offer is %s", c.Terms)
+	}
+	decide(w.brussels, c.ID, Approve, "")
 	w.both(c, Accepted)
-	act(w.tokyo, p.ID, KindAgreement, "")
+	decide(w.tokyo, p.ID, Approve, "")
 	w.both(c, Agreed)
-	act(w.brussels, c.ID, KindVerification, "")
+	decide(w.brussels, c.ID, Approve, "")
 	w.both(c, Verified)
-	act(w.tokyo, p.ID, KindFinalized, "")
+	decide(w.tokyo, p.ID, Approve, "")
 	c, _ = w.both(c, Finalized)
 	a, err := w.brussels.agreed.Get(t.Context(), "brussels", c.Agreement)
 	check(t, err)

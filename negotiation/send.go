@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"kakehashi/catalog"
 	"kakehashi/dsp/dsp2025"
 	"kakehashi/evidence"
 	"kakehashi/internal/fault"
@@ -38,6 +39,7 @@ type StartRequest struct {
 	Base         string // address below which it takes DSP messages
 	Dataset      string
 	Offer        []byte // the offer as its catalogue shows it, with @id
+	Asking       catalog.Asking
 }
 
 // Start asks for an agreement: the process is kept and its first message put in
@@ -61,18 +63,50 @@ func (r *Room) Start(ctx context.Context, p participant.ID, s StartRequest) (Pro
 	now := r.c.Now()
 	q := newProcess(p, Consumer, s.Counterparty, now)
 	q.Key, q.Peer, q.Dataset, q.OfferID = s.Key, s.Base, s.Dataset, t.id
-	q.Terms, q.TermsBy, q.Same = t.rules, Consumer, true
+	q.Terms, q.TermsBy, q.Same, q.Asking = t.rules, Consumer, true, s.Asking
+	return r.start(ctx, q, KindRequest)
+}
+
+// OfferRequest offers a dataset of ours, as provider, to somebody who has not asked.
+type OfferRequest struct {
+	Key          string // as of StartRequest
+	Counterparty string
+	Base         string
+	Offer        string // id of an offer of our catalogue
+}
+
+// Offer starts a negotiation with an offer of ours. Its state stays None until
+// the counterpart has taken it.
+func (r *Room) Offer(ctx context.Context, p participant.ID, s OfferRequest) (Process, error) {
+	if err := callbackOK(s.Base); err != nil {
+		return Process{}, err
+	}
+	q := newProcess(p, Provider, s.Counterparty, r.c.Now())
+	d, o, err := r.c.Offers.Offer(ctx, p, s.Offer)
+	if err != nil {
+		return q, err
+	}
+	if err := r.c.Judge.Agree(ctx, p, s.Counterparty, o.Policy, q.Created); err != nil {
+		return q, err
+	}
+	q.Key, q.Peer, q.Dataset, q.DatasetVersion, q.OfferID, q.Asking = s.Key, s.Base, d.ID, d.Version, o.ID, d.Asking
+	q.Terms, q.TermsBy, q.Same, q.Asked = o.Policy, Provider, true, q.Created.UnixMicro()
+	return r.start(ctx, q, KindOffer)
+}
+
+// start keeps a new process of ours with its first message, in one unit.
+func (r *Room) start(ctx context.Context, q Process, kind Kind) (Process, error) {
 	c := r.change(q)
 	c.fresh = true
-	if err := r.step(c, q, Event{What: Decided, Kind: KindRequest}); err != nil {
+	if err := r.step(c, q, Event{What: Decided, Kind: kind}); err != nil {
 		return q, err
 	}
 	hashes, facts := map[string]string{}, map[string]string{"dataset": clip(q.Dataset), "offer": clip(q.OfferID)}
 	c.note(hashes, facts)
 	c.record(c.p, "", hashes, facts)
-	err = r.commit(ctx, c)
-	if errors.Is(err, store.ErrConflict) && s.Key != "" {
-		return r.started(ctx, p, s, t.id)
+	err := r.commit(ctx, c)
+	if errors.Is(err, store.ErrConflict) && q.Key != "" {
+		return r.started(ctx, q)
 	}
 	if err != nil {
 		return Process{}, fmt.Errorf("start a negotiation: %w", err)
@@ -82,18 +116,18 @@ func (r *Room) Start(ctx context.Context, p participant.ID, s StartRequest) (Pro
 }
 
 // started finds what the same key started before.
-func (r *Room) started(ctx context.Context, p participant.ID, s StartRequest, offer string) (Process, error) {
+func (r *Room) started(ctx context.Context, want Process) (Process, error) {
 	var q Process
 	err := r.db.View(ctx, func(tx store.Tx) error {
 		var err error
-		q, err = loadKey(tx, p, s.Key)
+		q, err = loadKey(tx, want.Participant, want.Key)
 		return err
 	})
 	if err != nil {
-		return q, fmt.Errorf("find the negotiation of key %s: %w", s.Key, err)
+		return q, fmt.Errorf("find the negotiation of key %s: %w", want.Key, err)
 	}
-	if q.Counterparty != s.Counterparty || q.Dataset != s.Dataset || q.OfferID != offer {
-		return q, fault.KeyReused.At("", "key", s.Key)
+	if q.Role != want.Role || q.Counterparty != want.Counterparty || q.Dataset != want.Dataset {
+		return q, fault.KeyReused.At("", "key", want.Key)
 	}
 	return q, nil
 }
@@ -143,9 +177,24 @@ func (r *Room) send(ctx context.Context, j outbox.Job) (func(store.Tx) error, er
 	}
 	if status >= 200 && status < 300 {
 		r.bodies.Forget(d.Digest)
+		r.learn(q, j)
 		return r.settle(q, acknowledgement(q, d, j.ID, answer)), nil
 	}
 	return r.refused(ctx, q, d, j, status, answer)
+}
+
+// moment is how long after its unit a follow-up that was refused first and taken
+// then counts as sent too early.
+const moment = 3 * time.Second
+
+// learn notes whether an instant follow-up was taken at the first try.
+func (r *Room) learn(q Process, j outbox.Job) {
+	if r.c.Patience == nil || q.PeerPid == "" {
+		return // a first message follows nothing
+	}
+	if tooEarly := j.Attempts > 0; !tooEarly || r.c.Now().Sub(j.Created) < moment {
+		r.c.Patience.LearnPause(q.Participant, q.Counterparty, tooEarly)
+	}
 }
 
 // refused decides what an answer other than 2xx means.

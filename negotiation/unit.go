@@ -24,6 +24,8 @@ type change struct {
 	p       Process
 	was     int64 // version that was read
 	fresh   bool  // p is new
+	over    bool  // it was final before
+	asks    bool  // the process waits for Decide
 	now     time.Time
 	caller  *identity.Caller // whose token the unit spends
 	leaves  []evidence.Leaf
@@ -43,7 +45,7 @@ const (
 )
 
 func (r *Room) change(q Process) *change {
-	return &change{p: q, was: q.Version, now: r.c.Now()}
+	return &change{p: q, was: q.Version, over: q.State.Final(), now: r.c.Now()}
 }
 
 // step moves the change's process from q by one event and takes up what the
@@ -157,7 +159,7 @@ func (c *change) note(hashes, facts map[string]string) {
 
 // clip keeps other people's words in a leaf short.
 func clip(s string) string {
-	const most = 256
+	const most = 1000
 	if len(s) <= most {
 		return s
 	}
@@ -173,7 +175,7 @@ func (r *Room) commit(ctx context.Context, c *change) error {
 	return err
 }
 
-// write is the unit: spend, drop, save, record, put, conclude.
+// write is the unit: spend, save, drop, record, put, ask, conclude.
 func (r *Room) write(tx store.Tx, c *change) error {
 	who := c.p.Participant
 	c.p.Updated = c.now
@@ -208,6 +210,11 @@ func (r *Room) write(tx store.Tx, c *change) error {
 			return fmt.Errorf("put a message into the outbox: %w", err)
 		}
 	}
+	if c.asks && r.c.Asker != nil {
+		if err := r.c.Asker.Ask(tx, who, watchKind, c.p.ID, c.p.Version); err != nil {
+			return fmt.Errorf("ask for a decision: %w", err)
+		}
+	}
 	switch c.ends {
 	case conclude:
 		if err := r.c.Agreements.Conclude(tx, who, agreed(c.p, r.self(who))); err != nil {
@@ -224,7 +231,7 @@ func (r *Room) write(tx store.Tx, c *change) error {
 				r.bodies.Put(b.Digest, b.Bytes)
 			}
 		}
-		r.ring(c.p)
+		r.ring(c)
 	})
 	return nil
 }

@@ -23,6 +23,9 @@ var (
 	NotYourTurn = Define("not-your-turn", 409,
 		Words{"the process in state {state} does not wait for {message} from us", "状態 {state} のプロセスは、こちらからの {message} を待っていません"},
 		Words{"look at the process again; it may have moved", "プロセスが進んだ可能性があります。最新の状態を確認してください"})
+	DecidedOn = Define("decided-on-an-older-version", 409,
+		Words{"process {process} has moved since it was shown", "プロセス {process} は、表示された後に状態が変わっています"},
+		Words{"look at it again, then decide", "最新の状態を確認してから判断してください"})
 	KeyReused = Define("idempotency-key-reused", 409,
 		Words{"the key {key} was used for another request", "キー {key} は別の要求で使用済みです"},
 		Words{"use a new key for a new request", "新しい要求には新しいキーを使ってください"})
