@@ -18,6 +18,7 @@ import (
 	"kakehashi/internal/strictjson"
 	"kakehashi/participant"
 	"kakehashi/policy"
+	"kakehashi/process"
 	"kakehashi/store"
 )
 
@@ -38,37 +39,12 @@ type Dataset struct {
 	Formats     []string          `json:"formats"` // Word-PULL or Word-PUSH, at least one
 	Source      strictjson.Raw    `json:"source,omitempty"`
 	Meta        map[string]string `json:"meta,omitempty"` // further DCAT and DCT terms, shown as they are
-	Asking      Asking            `json:"asking,omitempty"`
+	Asking      process.Asking    `json:"asking,omitempty"`
 
 	Version   int64     `json:"-"` // counts up with each publication
 	Offers    []Offer   `json:"-"` // at least one; in force
 	Withdrawn time.Time `json:"-"`
 	Updated   time.Time `json:"-"`
-}
-
-// Asking says where the node decides by itself and where it asks a person or the
-// firm's own work-flow.
-type Asking string
-
-const (
-	// Automatic agrees to what was offered, by the rules; other terms are refused.
-	Automatic Asking = ""
-	// Ask has somebody decide on the terms; the steps that only confirm them
-	// follow by themselves.
-	Ask Asking = "ask"
-	// EachStep has somebody decide on every step of ours.
-	EachStep Asking = "each-step"
-)
-
-// AskingOf reads a name as people write it; ok is false for one that is none.
-func AskingOf(name string) (a Asking, ok bool) {
-	switch a := Asking(name); a {
-	case Automatic, Ask, EachStep:
-		return a, true
-	case "automatic":
-		return Automatic, true
-	}
-	return "", false
 }
 
 // Offer is the terms of one dataset. It is immutable: new terms are a new offer.
@@ -273,7 +249,7 @@ func check(d *Dataset) error {
 		return fault.DatasetIncomplete.At("/formats", "member", "formats")
 	case len(d.Offers) == 0:
 		return fault.DatasetIncomplete.At("/offers", "member", "offers")
-	case d.Asking != Automatic && d.Asking != Ask && d.Asking != EachStep:
+	case d.Asking != process.Automatic && d.Asking != process.Ask && d.Asking != process.EachStep:
 		return fault.DatasetIncomplete.At("/asking", "member", "asking")
 	case len(d.ID) > 2048:
 		return fault.DatasetIncomplete.At("/id", "member", "id")

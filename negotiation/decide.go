@@ -8,30 +8,14 @@ import (
 	"kakehashi/internal/fault"
 	"kakehashi/internal/ids"
 	"kakehashi/participant"
+	"kakehashi/process"
 )
-
-// Choice is one of the answers to a process that waits for us.
-type Choice string
-
-const (
-	Approve Choice = "approve" // the next step of the protocol
-	Refuse  Choice = "refuse"  // the end, with a reason
-	Counter Choice = "counter" // an offer or counter-offer with terms of ours
-)
-
-// Decision is taken outside of the Decider: by a person, a webhook, a script.
-type Decision struct {
-	Choice Choice
-	Terms  []byte // of Counter: ODRL rules; nil: what we put last
-	Code   string // of Refuse, for programs; may be empty
-	Reason string // of Refuse, told to the counterpart
-}
 
 // Decide answers a process whose Turn it is. version is the one that was decided
 // on; another one now is fault.DecidedOn, 0 is any. fault.NotYourTurn if the state
 // asks nothing of us or a message is in flight. Terms are judged as those of a
 // request are, so that an approval can be refused by policy.
-func (r *Room) Decide(ctx context.Context, p participant.ID, id string, version int64, d Decision) (Process, error) {
+func (r *Room) Decide(ctx context.Context, p participant.ID, id string, version int64, d process.Decision) (Process, error) {
 	return r.move(ctx, p, id, string(d.Choice), func(q Process, c *change) error {
 		if version != 0 && q.Version != version {
 			return fault.DecidedOn.At(id, "process", id)
@@ -39,11 +23,11 @@ func (r *Room) Decide(ctx context.Context, p participant.ID, id string, version 
 		if !q.Turn() {
 			return fault.NotYourTurn.At(id, "state", name(q.State), "message", string(d.Choice))
 		}
-		if d.Choice == Refuse {
+		if d.Choice == process.Refuse {
 			return r.step(c, q, Event{What: Decided, Kind: KindTermination, Code: d.Code, Reason: clip(d.Reason)})
 		}
 		kind, err := q.approval()
-		if d.Choice == Counter {
+		if d.Choice == process.Counter {
 			kind, err = r.counterOffer(ctx, &q, d.Terms)
 		}
 		if err != nil {

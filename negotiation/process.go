@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"time"
 
-	"kakehashi/catalog"
 	"kakehashi/internal/ids"
 	"kakehashi/internal/strictjson"
 	"kakehashi/participant"
+	"kakehashi/process"
 )
 
 // bodyFormat is the version of the JSON in the column body. A replica that
@@ -47,7 +47,7 @@ type Body struct {
 	TermsBy        Role           `json:"terms_by,omitzero"`  // who put it there
 	Same           bool           `json:"same,omitzero"`      // its terms are those that we put last: our offer, or what we asked for
 	Ours           strictjson.Raw `json:"ours,omitzero"`      // what we put last, while terms of the counterpart that differ are on the table
-	Asking         catalog.Asking `json:"asking,omitzero"`    // where we decide by ourselves
+	Asking         process.Asking `json:"asking,omitzero"`    // where we decide by ourselves
 	AgreementBody  strictjson.Raw `json:"agreement,omitzero"` // as on the wire
 	Asked          int64          `json:"asked,omitzero"`     // microseconds: when the request was made or came
 	Signed         int64          `json:"signed,omitzero"`    // microseconds: the agreement's timestamp

@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 
-	"kakehashi/catalog"
 	"kakehashi/evidence"
 	"kakehashi/identity"
 	"kakehashi/internal/fault"
 	"kakehashi/internal/ids"
 	"kakehashi/participant"
+	"kakehashi/process"
 	"kakehashi/store"
 )
 
@@ -82,7 +82,7 @@ func (r *Room) open(ctx context.Context, p participant.ID, caller identity.Calle
 			return Reply{}, err
 		}
 		if !q.Same {
-			if q.Asking == catalog.Automatic {
+			if q.Asking == process.Automatic {
 				return Reply{}, fault.TermsDiffer.At("/offer", "offer", t.id, "reason", sameTerms(q.Terms, t.rules))
 			}
 			q.Ours, q.Terms = q.Terms, t.rules
@@ -94,7 +94,7 @@ func (r *Room) open(ctx context.Context, p participant.ID, caller identity.Calle
 		case t.target == "":
 			return Reply{}, fault.BadMessage.At("/offer/target", "reason", "an offer that nobody asked for names its dataset")
 		}
-		q.Terms, q.Asking = t.rules, catalog.Ask
+		q.Terms, q.Asking = t.rules, process.Ask
 	}
 	if r.c.Quota != nil {
 		if err := r.c.Quota.Admit(ctx, p, caller.ID); err != nil {
@@ -318,7 +318,7 @@ func (r *Room) took(ctx context.Context, c *change, q Process, m Message, in inc
 		next, err := r.decider.Decide(ctx, c.p)
 		c.asks = err != nil
 		switch {
-		case errors.Is(err, ErrAsk):
+		case errors.Is(err, process.ErrAsk):
 		case err != nil:
 			r.c.Log.WarnContext(ctx, "the decision on a negotiation failed; it waits", "participant", string(q.Participant),
 				"process_id", q.ID, "counterparty", q.Counterparty, "state", string(c.p.State), "err", err)

@@ -21,6 +21,7 @@ import (
 	"kakehashi/internal/watch"
 	"kakehashi/outbox"
 	"kakehashi/participant"
+	"kakehashi/process"
 	"kakehashi/store"
 )
 
@@ -37,10 +38,10 @@ type Config struct {
 	Outbox       Outbox
 	Wire         Wire
 	Watch        Watch
-	Decider      Decider  // nil: ByTerms
-	Asker        Asker    // nil: nobody is told that a process waits
-	Quota        Quota    // nil: no limits
-	Patience     Patience // nil: nothing is learned
+	Decider      Decider          // nil: ByTerms
+	Asker        process.Asker    // nil: nobody is told that a process waits
+	Quota        process.Quota    // nil: no limits
+	Patience     process.Patience // nil: nothing is learned
 	Now          func() time.Time
 	Log          *slog.Logger
 }
@@ -102,32 +103,10 @@ type Watch interface {
 }
 
 // Decider decides what we do where the protocol leaves it to us: p.Turn() says
-// so. It returns Event{What: Decided} at once, or ErrAsk: then the process waits
+// so. It returns Event{What: Decided} at once, or process.ErrAsk: then the process waits
 // for Room.Decide, and the Asker is told.
 type Decider interface {
 	Decide(ctx context.Context, p Process) (Event, error)
-}
-
-// ErrAsk leaves a process waiting for a decision.
-var ErrAsk = errors.New("the decision is left to a person")
-
-// Asker learns in the caller's unit that a process waits for Room.Decide at that
-// version. Whatever it does beyond its own tables happens after the commit.
-type Asker interface {
-	Ask(tx store.Tx, p participant.ID, kind, id string, version int64) error
-}
-
-// Quota bounds what one counterpart may hold open.
-type Quota interface {
-	// Admit refuses a further process of that counterpart with a fault.
-	Admit(ctx context.Context, p participant.ID, counterparty string) error
-	// Moved tells after a commit that a process was opened or has ended.
-	Moved(p participant.ID, counterparty string, opened, ended bool)
-}
-
-// Patience learns how soon after its answer a counterpart takes our next message.
-type Patience interface {
-	LearnPause(p participant.ID, counterparty string, tooEarly bool)
 }
 
 // ByTerms is the default rule: terms that are ours are agreed to, offers that
@@ -139,8 +118,8 @@ type ByTerms struct{}
 func (ByTerms) Decide(_ context.Context, p Process) (Event, error) {
 	onTerms := p.State == Requested || p.State == Offered
 	switch {
-	case p.Asking == catalog.EachStep, onTerms && (p.Asking == catalog.Ask || !p.Same):
-		return Event{}, ErrAsk
+	case p.Asking == process.EachStep, onTerms && (p.Asking == process.Ask || !p.Same):
+		return Event{}, process.ErrAsk
 	}
 	kind, err := p.approval()
 	return Event{What: Decided, Kind: kind}, err

@@ -13,6 +13,7 @@ import (
 	"kakehashi/evidence"
 	"kakehashi/internal/fault"
 	"kakehashi/internal/strictjson"
+	"kakehashi/process"
 )
 
 // both waits until both sides are done and gives the provider's process.
@@ -280,7 +281,7 @@ func TestAnotherPidOfTheProviderIsEnded(t *testing.T) {
 // ask leaves everything to the test.
 type ask struct{}
 
-func (ask) Decide(context.Context, Process) (Event, error) { return Event{}, ErrAsk }
+func (ask) Decide(context.Context, Process) (Event, error) { return Event{}, process.ErrAsk }
 
 func TestOffersAndCounterOffersByHand(t *testing.T) {
 	t.Parallel()
@@ -288,9 +289,9 @@ func TestOffersAndCounterOffersByHand(t *testing.T) {
 	w.tokyo, w.brussels = w.node("tokyo", ask{}), w.node("brussels", ask{})
 	w.tokyo.offers[offerID] = catalog.Offer{ID: offerID, Policy: strictjson.Raw(openRules)}
 	c, p := w.both(w.start(), Requested)
-	decide := func(n *node, id string, choice Choice, terms string) {
+	decide := func(n *node, id string, choice process.Choice, terms string) {
 		t.Helper()
-		d := Decision{Choice: choice}
+		d := process.Decision{Choice: choice}
 		if terms != "" {
 			d.Terms = []byte(terms)
 		}
@@ -298,7 +299,7 @@ func TestOffersAndCounterOffersByHand(t *testing.T) {
 		check(t, err)
 	}
 	other := `{"permission":[{"action":"use"}]}`
-	decide(w.tokyo, p.ID, Counter, other)
+	decide(w.tokyo, p.ID, process.Counter, other)
 	c, p = w.both(c, Offered)
 	if c.Same || c.TermsBy != Provider || string(c.Terms) != other {
 		t.Errorf("the consumer sees %s by %s, same %v", c.Terms, c.TermsBy, c.Same)
@@ -309,29 +310,29 @@ func TestOffersAndCounterOffersByHand(t *testing.T) {
 	if !c.Turn() {
 		t.Error("it is not the consumer's turn")
 	}
-	if _, err := w.tokyo.room.Decide(t.Context(), "tokyo", p.ID, 0, Decision{Choice: Approve}); !errors.Is(err, fault.NotYourTurn) {
+	if _, err := w.tokyo.room.Decide(t.Context(), "tokyo", p.ID, 0, process.Decision{Choice: process.Approve}); !errors.Is(err, fault.NotYourTurn) {
 		t.Errorf("an agreement in OFFERED: %v", err)
 	}
-	if _, err := w.brussels.room.Decide(t.Context(), "brussels", c.ID, c.Version-1, Decision{Choice: Approve}); !errors.Is(err, fault.DecidedOn) {
+	if _, err := w.brussels.room.Decide(t.Context(), "brussels", c.ID, c.Version-1, process.Decision{Choice: process.Approve}); !errors.Is(err, fault.DecidedOn) {
 		t.Errorf("a decision on an older version: %v", err)
 	}
-	decide(w.brussels, c.ID, Counter, "") // what it asked for at first
+	decide(w.brussels, c.ID, process.Counter, "") // what it asked for at first
 	_, p = w.both(c, Requested)
 	if p.Same || p.TermsBy != Consumer || string(p.Terms) != openRules {
 		t.Errorf("the provider sees %s by %s, same %v", p.Terms, p.TermsBy, p.Same)
 	}
-	decide(w.tokyo, p.ID, Counter, "") // once more what it offered last
+	decide(w.tokyo, p.ID, process.Counter, "") // once more what it offered last
 	c, _ = w.both(c, Offered)
 	if string(c.Terms) != other {
 		t.Errorf("the second offer is %s", c.Terms)
 	}
-	decide(w.brussels, c.ID, Approve, "")
+	decide(w.brussels, c.ID, process.Approve, "")
 	w.both(c, Accepted)
-	decide(w.tokyo, p.ID, Approve, "")
+	decide(w.tokyo, p.ID, process.Approve, "")
 	w.both(c, Agreed)
-	decide(w.brussels, c.ID, Approve, "")
+	decide(w.brussels, c.ID, process.Approve, "")
 	w.both(c, Verified)
-	decide(w.tokyo, p.ID, Approve, "")
+	decide(w.tokyo, p.ID, process.Approve, "")
 	c, _ = w.both(c, Finalized)
 	a, err := w.brussels.agreed.Get(t.Context(), "brussels", c.Agreement)
 	check(t, err)

@@ -7,13 +7,13 @@ import (
 	"slices"
 	"time"
 
-	"kakehashi/catalog"
 	"kakehashi/dsp/dsp2025"
 	"kakehashi/evidence"
 	"kakehashi/internal/fault"
 	"kakehashi/internal/strictjson"
 	"kakehashi/outbox"
 	"kakehashi/participant"
+	"kakehashi/process"
 	"kakehashi/store"
 )
 
@@ -39,7 +39,7 @@ type StartRequest struct {
 	Base         string // address below which it takes DSP messages
 	Dataset      string
 	Offer        []byte // the offer as its catalogue shows it, with @id
-	Asking       catalog.Asking
+	Asking       process.Asking
 }
 
 // Start asks for an agreement: the process is kept and its first message put in

@@ -260,7 +260,7 @@ type sources struct{ *catalog.Room }
 
 func (s sources) Source(ctx context.Context, p participant.ID, dataset string) (transfer.Source, error) {
 	d, err := s.Kept(ctx, p, dataset)
-	return transfer.Source{Service: d.Service, Formats: d.Formats, Source: []byte(d.Source)}, err
+	return transfer.Source{Service: d.Service, Formats: d.Formats, Asking: d.Asking, Source: []byte(d.Source)}, err
 }
 
 // listen binds the two listeners, so that a taken port stops the start by name.

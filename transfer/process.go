@@ -7,6 +7,7 @@ import (
 	"kakehashi/internal/ids"
 	"kakehashi/internal/strictjson"
 	"kakehashi/participant"
+	"kakehashi/process"
 )
 
 // bodyFormat is the version of the JSON in the column body. A replica that
@@ -36,18 +37,19 @@ type Process struct {
 
 // Body is what the column body holds.
 type Body struct {
-	Format  int      `json:"v"`
-	Peer    string   `json:"peer"` // address below which the counterpart's process is reached
-	Dataset string   `json:"dataset"`
-	As      string   `json:"format"`          // Word-PULL or Word-PUSH
-	Grant   string   `json:"grant,omitzero"`  // provider: the grant of the data plane
-	Tap     Tap      `json:"tap,omitzero"`    // provider: its state
-	Access  string   `json:"access,omitzero"` // consumer: digest of the start message that holds address and token
-	Pending *Pending `json:"pending,omitzero"`
-	Seen    []Seen   `json:"seen,omitzero"` // messages applied, newest last
-	Facts   *Facts   `json:"facts,omitzero"`
-	Code    string   `json:"code,omitzero"` // of the last suspension or termination
-	Reason  string   `json:"reason,omitzero"`
+	Format  int            `json:"v"`
+	Peer    string         `json:"peer"` // address below which the counterpart's process is reached
+	Dataset string         `json:"dataset"`
+	As      string         `json:"format"`          // Word-PULL or Word-PUSH
+	Grant   string         `json:"grant,omitzero"`  // provider: the grant of the data plane
+	Tap     Tap            `json:"tap,omitzero"`    // provider: its state
+	Asking  process.Asking `json:"asking,omitzero"` // provider: where we decide by ourselves
+	Access  string         `json:"access,omitzero"` // consumer: digest of the start message that holds address and token
+	Pending *Pending       `json:"pending,omitzero"`
+	Seen    []Seen         `json:"seen,omitzero"` // messages applied, newest last
+	Facts   *Facts         `json:"facts,omitzero"`
+	Code    string         `json:"code,omitzero"` // of the last suspension or termination
+	Reason  string         `json:"reason,omitzero"`
 
 	TerminatedBy Role `json:"terminated_by,omitzero"`
 }
@@ -95,6 +97,9 @@ func (p Process) Pids() (consumerPid, providerPid string) {
 	}
 	return p.PeerPid, p.ID
 }
+
+// Waits says that a request waits for Room.Decide.
+func (p Process) Waits() bool { return p.Role == Provider && p.State == Requested && p.Pending == nil }
 
 // at moves to a state; each move is a version of its own.
 func (p Process) at(s State) Process {

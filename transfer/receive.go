@@ -13,6 +13,7 @@ import (
 	"kakehashi/internal/fault"
 	"kakehashi/internal/ids"
 	"kakehashi/participant"
+	"kakehashi/process"
 	"kakehashi/store"
 )
 
@@ -72,6 +73,14 @@ func (r *Room) request(ctx context.Context, p participant.ID, caller identity.Ca
 		}
 		return Reply{}, err
 	}
+	if r.c.Quota != nil {
+		if err := r.c.Quota.Admit(ctx, p, caller.ID); err != nil {
+			if old, ok := r.repeated(ctx, q, in.consumer); ok {
+				return r.again(ctx, old, caller)
+			}
+			return Reply{}, err
+		}
+	}
 	if err := r.took(ctx, c, q, m, in, in.consumer); err != nil {
 		return Reply{}, err
 	}
@@ -130,7 +139,7 @@ func (r *Room) source(ctx context.Context, q *Process, c *change) error {
 	if err != nil {
 		return fmt.Errorf("find how dataset %s is served: %w", q.Dataset, err)
 	}
-	c.source = s
+	c.source, q.Asking = s, s.Asking
 	return nil
 }
 
@@ -263,8 +272,9 @@ func (r *Room) took(ctx context.Context, c *change, q Process, m Message, in inc
 	at := c.p // the leaf of what came tells the state it brought
 	if c.p.Role == Provider && c.p.Pending == nil && (m.Kind == KindRequest || m.Kind == KindStart) {
 		next, err := r.decider.Decide(ctx, c.p)
+		c.asks = err != nil
 		switch {
-		case errors.Is(err, ErrAsk):
+		case errors.Is(err, process.ErrAsk):
 		case err != nil:
 			r.c.Log.WarnContext(ctx, "the decision on a transfer failed; it waits", "participant", string(q.Participant),
 				"process_id", q.ID, "counterparty", q.Counterparty, "state", string(c.p.State), "err", err)

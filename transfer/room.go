@@ -23,10 +23,12 @@ import (
 	"kakehashi/internal/watch"
 	"kakehashi/outbox"
 	"kakehashi/participant"
+	"kakehashi/process"
 	"kakehashi/store"
 )
 
-// Config is what a Room needs. All members are required but Decider.
+// Config is what a Room needs. All members are required but Decider, Asker,
+// Quota and Patience.
 type Config struct {
 	DB           store.DB
 	Participants Participants
@@ -39,7 +41,10 @@ type Config struct {
 	Outbox       Outbox
 	Wire         Wire
 	Watch        Watch
-	Decider      Decider // nil: StartAtOnce
+	Decider      Decider          // nil: StartAtOnce
+	Asker        process.Asker    // nil: nobody is told that a process waits
+	Quota        process.Quota    // nil: no limits
+	Patience     process.Patience // nil: nothing is learned
 	Now          func() time.Time
 	Log          *slog.Logger
 }
@@ -62,7 +67,8 @@ type Agreements interface {
 // Source is how a dataset is served.
 type Source struct {
 	Service string
-	Formats []string        // Word-PULL or Word-PUSH
+	Formats []string // Word-PULL or Word-PUSH
+	Asking  process.Asking
 	Source  json.RawMessage // for the service; never shown
 }
 
@@ -111,20 +117,21 @@ type Watch interface {
 }
 
 // Decider decides what the provider does with a request that passed all checks:
-// Event{What: Decided, Kind: KindStart} at once, or ErrAsk, and then the process
-// waits for Act or Terminate. Whoever must ask others does that after ErrAsk.
+// Event{What: Decided, Kind: KindStart} at once, or process.ErrAsk: then the
+// transfer waits for Room.Decide, and the Asker is told.
 type Decider interface {
 	Decide(ctx context.Context, p Process) (Event, error)
 }
 
-// ErrAsk leaves a process waiting for a decision.
-var ErrAsk = errors.New("the decision is left to a person")
-
-// StartAtOnce is the default rule: what the agreement allows is started.
+// StartAtOnce is the default rule: what the agreement allows is started, unless
+// the dataset asks about each step.
 type StartAtOnce struct{}
 
 // Decide implements Decider.
-func (StartAtOnce) Decide(context.Context, Process) (Event, error) {
+func (StartAtOnce) Decide(_ context.Context, p Process) (Event, error) {
+	if p.Asking == process.EachStep && p.State == Requested {
+		return Event{}, process.ErrAsk
+	}
 	return Event{What: Decided, Kind: KindStart}, nil
 }
 
@@ -214,21 +221,42 @@ func (r *Room) Show(ctx context.Context, p participant.ID, caller identity.Calle
 	return reply(q, 200)
 }
 
+// Decide answers a request that waits for us. version is the one that was decided
+// on; another one now is fault.DecidedOn, 0 is any. fault.NotYourTurn when it does
+// not wait.
+func (r *Room) Decide(ctx context.Context, p participant.ID, id string, version int64, d process.Decision) (Process, error) {
+	kind := KindStart
+	if d.Choice == process.Refuse {
+		kind = KindTermination
+	}
+	return r.move(ctx, p, id, kind, func(q Process, c *change) error {
+		switch {
+		case version != 0 && q.Version != version:
+			return fault.DecidedOn.At(id, "process", id)
+		case !q.Waits() || d.Choice == process.Counter:
+			return fault.NotYourTurn.At(id, "state", name(q.State), "message", string(d.Choice))
+		}
+		return r.act(ctx, q, c, kind, d.Code, d.Reason)
+	})
+}
+
 // Act sends a message by decision of a person, a webhook or a script: a start
 // (first, resumed or with a new token), a suspension or a completion.
 // fault.NotYourTurn if the state does not allow it, or a message is in flight.
 func (r *Room) Act(ctx context.Context, p participant.ID, id string, kind Kind, code, reason string) (Process, error) {
-	return r.move(ctx, p, id, kind, func(q Process, c *change) error {
-		if kind == KindStart && q.Role == Provider {
-			if _, err := r.c.Gate.Access(ctx, p, q.Agreement, c.now); err != nil {
-				return err
-			}
-			if err := r.source(ctx, &q, c); err != nil {
-				return err
-			}
+	return r.move(ctx, p, id, kind, func(q Process, c *change) error { return r.act(ctx, q, c, kind, code, reason) })
+}
+
+func (r *Room) act(ctx context.Context, q Process, c *change, kind Kind, code, reason string) error {
+	if kind == KindStart && q.Role == Provider {
+		if _, err := r.c.Gate.Access(ctx, q.Participant, q.Agreement, c.now); err != nil {
+			return err
 		}
-		return r.step(c, q, Event{What: Decided, Kind: kind, Code: code, Reason: clip(reason)})
-	})
+		if err := r.source(ctx, &q, c); err != nil {
+			return err
+		}
+	}
+	return r.step(c, q, Event{What: Decided, Kind: kind, Code: code, Reason: clip(reason)})
 }
 
 // Complete ends a transfer whose bytes have all arrived. As consumer f says what
@@ -332,8 +360,12 @@ func (r *Room) Await(ctx context.Context, p participant.ID, id string, done func
 const watchKind = "transfer"
 
 // ring runs after a commit.
-func (r *Room) ring(q Process) {
+func (r *Room) ring(c *change) {
+	q := c.p
 	r.remember(q)
+	if r.c.Quota != nil && (c.fresh || q.State.Final()) {
+		r.c.Quota.Moved(q.Participant, q.Counterparty, c.fresh, q.State.Final() && !c.over)
+	}
 	r.c.Watch.Publish(watch.Change{Participant: string(q.Participant), Kind: watchKind, ID: q.ID,
 		State: string(q.State), Version: q.Version, At: q.Updated})
 }

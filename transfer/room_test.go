@@ -13,6 +13,7 @@ import (
 	"kakehashi/identity"
 	"kakehashi/internal/fault"
 	"kakehashi/internal/ids"
+	"kakehashi/process"
 	"kakehashi/store"
 )
 
@@ -241,7 +242,7 @@ func TestEitherSideTerminatesAtEachState(t *testing.T) {
 // ask leaves everything to the test.
 type ask struct{}
 
-func (ask) Decide(context.Context, Process) (Event, error) { return Event{}, ErrAsk }
+func (ask) Decide(context.Context, Process) (Event, error) { return Event{}, process.ErrAsk }
 
 func TestTheEndOfAnAgreementEndsItsTransfers(t *testing.T) {
 	t.Parallel()

@@ -140,9 +140,24 @@ func (r *Room) send(ctx context.Context, j outbox.Job) (func(store.Tx) error, er
 	}
 	if status >= 200 && status < 300 {
 		r.bodies.Forget(d.Digest)
+		r.learn(q, j)
 		return r.settle(q, acknowledgement(q, d, j.ID, answer)), nil
 	}
 	return r.refused(ctx, q, d, j, status, answer)
+}
+
+// moment is how long after its unit a follow-up that was refused first and taken
+// then counts as sent too early.
+const moment = 3 * time.Second
+
+// learn notes whether an instant follow-up was taken at the first try.
+func (r *Room) learn(q Process, j outbox.Job) {
+	if r.c.Patience == nil || q.PeerPid == "" {
+		return // a request follows nothing
+	}
+	if tooEarly := j.Attempts > 0; !tooEarly || r.c.Now().Sub(j.Created) < moment {
+		r.c.Patience.LearnPause(q.Participant, q.Counterparty, tooEarly)
+	}
 }
 
 // refused decides what an answer other than 2xx means.

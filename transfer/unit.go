@@ -24,6 +24,8 @@ type change struct {
 	p       Process
 	was     int64 // version that was read
 	fresh   bool  // p is new
+	over    bool  // it was final before
+	asks    bool  // the process waits for Decide
 	now     time.Time
 	caller  *identity.Caller // whose token the unit spends
 	leaves  []evidence.Leaf  // the last one is of the step that the unit is about
@@ -37,7 +39,7 @@ type change struct {
 }
 
 func (r *Room) change(q Process) *change {
-	return &change{p: q, was: q.Version, now: r.c.Now()}
+	return &change{p: q, was: q.Version, over: q.State.Final(), now: r.c.Now()}
 }
 
 // step moves the change's process from q by one event and takes up what the
@@ -162,7 +164,7 @@ func (c *change) record(q Process, direction string, hashes, facts map[string]st
 
 // clip keeps other people's words in a leaf short.
 func clip(s string) string {
-	const most = 256
+	const most = 1000
 	if len(s) <= most {
 		return s
 	}
@@ -178,7 +180,7 @@ func (r *Room) commit(ctx context.Context, c *change) error {
 	return err
 }
 
-// write is the unit: spend, save, tap, drop, record, put. It may run again, so
+// write is the unit: spend, save, tap, drop, record, put, ask. It may run again, so
 // it changes c only by setting what it sets each time.
 func (r *Room) write(tx store.Tx, c *change) error {
 	q := c.p
@@ -239,6 +241,11 @@ func (r *Room) write(tx store.Tx, c *change) error {
 			return fmt.Errorf("put a message into the outbox: %w", err)
 		}
 	}
+	if c.asks && r.c.Asker != nil {
+		if err := r.c.Asker.Ask(tx, who, watchKind, q.ID, q.Version); err != nil {
+			return fmt.Errorf("ask for a decision: %w", err)
+		}
+	}
 	tx.AfterCommit(func() {
 		c.p = q
 		if q.Pending != nil && len(jobs) > 0 {
@@ -248,7 +255,7 @@ func (r *Room) write(tx store.Tx, c *change) error {
 				}
 			}
 		}
-		r.ring(q)
+		r.ring(c)
 	})
 	return nil
 }

@@ -35,6 +35,7 @@ var Layers = []Layer{
 	{"services", []string{"services"}, "one folder a field of data"},
 	{"faces' tools", []string{"ui", "client", "config"}, "strings in two languages, the Go client of the API, settings"},
 	{"rooms", []string{"catalog", "negotiation", "transfer", "agreement", "dataplane", "policy", "identity", "partner", "account", "evidence", "outbox"}, "the four steps and what they share"},
+	{"process", []string{"process"}, "what negotiations and transfers have in common"},
 	{"hosts", []string{"participant"}, "whom we host, with keys and secrets"},
 	{"store", []string{"store"}, "the unit of work and its engines"},
 	{"wire", []string{"dsp", "odrl", "did"}, "types and rules of the standards; no node, no SQL"},

@@ -17,6 +17,7 @@ import (
 	"kakehashi/internal/strictjson"
 	"kakehashi/odrl"
 	"kakehashi/participant"
+	"kakehashi/process"
 	"kakehashi/store"
 )
 
@@ -49,7 +50,7 @@ func (s *service) publish(ctx context.Context, p participant.ID, in client.Publi
 	if err != nil {
 		return client.Dataset{}, err
 	}
-	asking, ok := catalog.AskingOf(in.Asking)
+	asking, ok := process.AskingOf(in.Asking)
 	if !ok {
 		return client.Dataset{}, fault.BadMessage.At("/asking", "reason", "automatic, ask or each-step is expected")
 	}
