@@ -16,7 +16,6 @@ import (
 	"kakehashi/evidence"
 	"kakehashi/internal/fault"
 	"kakehashi/internal/strictjson"
-	"kakehashi/negotiation"
 	"kakehashi/odrl"
 	"kakehashi/participant"
 	"kakehashi/store"
@@ -90,10 +89,8 @@ func (s *server) routes(api huma.API) {
 	handle(api, "DELETE", "/datasets/{id}", "withdraw-dataset", "End the offering of a dataset", s.withdraw)
 	handle(api, "GET", "/partners", "list-partners", "Counterparts that this node knows", s.partners)
 	handle(api, "GET", "/partner-catalog", "partner-catalog", "Ask a partner for its catalogue", s.partnerCatalog)
-	handle(api, "POST", "/negotiations", "start-negotiation", "Ask a partner for an agreement", s.startNegotiation)
-	handle(api, "GET", "/negotiations", "list-negotiations", "Negotiations, newest first", s.listNegotiations)
-	handle(api, "GET", "/negotiations/{id}", "negotiation", "One negotiation; may wait for a state", s.negotiation)
-	handle(api, "POST", "/negotiations/{id}/termination", "terminate-negotiation", "End a negotiation", s.terminateNegotiation)
+	s.negotiations(api)
+	s.imports(api)
 	handle(api, "GET", "/agreements", "list-agreements", "Agreements, newest first", s.agreements)
 	handle(api, "GET", "/agreements/{id}", "agreement", "One agreement", s.agreement)
 	handle(api, "GET", "/agreement-in-force", "agreement-in-force", "Under which agreement we may use a partner's dataset", s.inForce)
@@ -102,6 +99,7 @@ func (s *server) routes(api huma.API) {
 	handle(api, "GET", "/transfers", "list-transfers", "Transfers, newest first", s.listTransfers)
 	handle(api, "GET", "/transfers/{id}", "transfer", "One transfer; may wait for a state", s.transfer)
 	handle(api, "GET", "/transfers/{id}/access", "transfer-access", "Address and token of a started transfer", s.access)
+	handle(api, "POST", "/transfers/{id}/decision", "decide-transfer", "Start or refuse a transfer that waits for us", s.decideTransfer)
 	handle(api, "POST", "/transfers/{id}/completion", "complete-transfer", "Say that everything arrived", s.complete)
 	handle(api, "POST", "/transfers/{id}/suspension", "suspend-transfer", "Stop the bytes until resumption", s.suspend)
 	handle(api, "POST", "/transfers/{id}/resumption", "resume-transfer", "Let a suspended transfer go on", s.resume)
@@ -198,49 +196,6 @@ func offerID(raw strictjson.Raw) string {
 	return o.ID
 }
 
-func (s *server) startNegotiation(ctx context.Context, p participant.ID, in *keyed[client.StartNegotiation]) (client.Negotiation, error) {
-	who, err := s.Partners.Resolve(ctx, p, in.Body.Partner)
-	if err != nil {
-		return client.Negotiation{}, err
-	}
-	d, err := s.Catalogs.Dataset(ctx, p, who, in.Body.Dataset)
-	if err != nil {
-		return client.Negotiation{}, err
-	}
-	offer, err := pick(d, in.Body.Offer)
-	if err != nil {
-		return client.Negotiation{}, err
-	}
-	q, err := s.Negotiations.Start(ctx, p, negotiation.StartRequest{
-		Key: in.Key, Counterparty: who.DID, Base: who.Base, Dataset: d.ID, Offer: offer,
-	})
-	return negotiated(q), err
-}
-
-// pick finds an offer of a dataset by its id; "" is the first.
-func pick(d dsp.Dataset, id string) ([]byte, error) {
-	for _, o := range d.HasPolicy {
-		if got := offerID(o); id == "" && got != "" || id != "" && got == id {
-			return o, nil
-		}
-	}
-	return nil, fault.OfferUnknown.At("/offer", "offer", id)
-}
-
-func negotiated(q negotiation.Process) client.Negotiation {
-	return client.Negotiation{ID: q.ID, Role: string(q.Role), Counterparty: q.Counterparty, PeerID: q.PeerPid, State: string(q.State),
-		Dataset: q.Dataset, Offer: q.OfferID, Agreement: q.Agreement, Reason: q.Reason, Created: q.Created, Updated: q.Updated}
-}
-
-func (s *server) listNegotiations(ctx context.Context, p participant.ID, in *page) (client.Negotiations, error) {
-	items, next, err := s.Negotiations.List(ctx, p, negotiation.Filter{}, in.Cursor, in.Limit)
-	out := client.Negotiations{Next: next}
-	for _, q := range items {
-		out.Items = append(out.Items, negotiated(q))
-	}
-	return out, err
-}
-
 // waiting reads how long and for what a read waits; d is 0 for not at all.
 func (in *awaited) waiting() (d time.Duration, until map[string]bool, err error) {
 	if in.Wait == "" {
@@ -255,28 +210,6 @@ func (in *awaited) waiting() (d time.Duration, until map[string]bool, err error)
 		until[state] = true
 	}
 	return d, until, nil
-}
-
-func (s *server) negotiation(ctx context.Context, p participant.ID, in *awaited) (client.Negotiation, error) {
-	d, until, err := in.waiting()
-	if err != nil {
-		return client.Negotiation{}, err
-	}
-	q, err := s.Negotiations.Get(ctx, p, in.ID)
-	if err == nil && d > 0 {
-		wait, cancel := context.WithTimeout(ctx, d)
-		defer cancel()
-		q, err = s.Negotiations.Await(wait, p, in.ID, func(q negotiation.Process) bool { return q.State.Final() || until[string(q.State)] })
-		if wait.Err() != nil && ctx.Err() == nil {
-			err = nil // the time is over: the newest state is the answer
-		}
-	}
-	return negotiated(q), err
-}
-
-func (s *server) terminateNegotiation(ctx context.Context, p participant.ID, in *reasoned) (client.Negotiation, error) {
-	q, err := s.Negotiations.Terminate(ctx, p, in.ID, "terminated-by-user", in.Body.Reason)
-	return negotiated(q), err
 }
 
 func agreed(a agreement.Agreement, lang string) client.Agreement {
@@ -338,7 +271,7 @@ func (s *server) startTransfer(ctx context.Context, p participant.ID, in *keyed[
 
 func transferred(q transfer.Process) client.Transfer {
 	return client.Transfer{ID: q.ID, Role: string(q.Role), Counterparty: q.Counterparty, PeerID: q.PeerPid, State: string(q.State),
-		Agreement: q.Agreement, Dataset: q.Dataset, Format: q.As, Reason: q.Reason, Created: q.Created, Updated: q.Updated}
+		Agreement: q.Agreement, Dataset: q.Dataset, Format: q.As, Reason: q.Reason, Waits: q.Waits(), Created: q.Created, Updated: q.Updated}
 }
 
 func (s *server) listTransfers(ctx context.Context, p participant.ID, in *page) (client.Transfers, error) {
@@ -401,11 +334,11 @@ func (s *server) terminateTransfer(ctx context.Context, p participant.ID, in *re
 	return transferred(q), err
 }
 
-type process struct {
+type ofProcess struct {
 	Process string `query:"process" required:"true" maxLength:"2048"`
 }
 
-func (s *server) history(ctx context.Context, p participant.ID, in *process) (client.History, error) {
+func (s *server) history(ctx context.Context, p participant.ID, in *ofProcess) (client.History, error) {
 	items, err := s.Evidence.History(ctx, p, in.Process)
 	if err != nil {
 		return client.History{}, err

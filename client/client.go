@@ -80,6 +80,7 @@ func (c *Client) http() *http.Client {
 type keyed interface{ key() string }
 
 func (s StartNegotiation) key() string { return s.Key }
+func (s StartOffer) key() string       { return s.Key }
 func (s StartTransfer) key() string    { return s.Key }
 
 func (c *Client) request(ctx context.Context, method, path string, body any) (*http.Response, error) {
@@ -181,6 +182,26 @@ func (c *Client) PartnerCatalog(ctx context.Context, partner string) (PartnerCat
 // Negotiate starts a negotiation.
 func (c *Client) Negotiate(ctx context.Context, s StartNegotiation) (Negotiation, error) {
 	return call[Negotiation](ctx, c, "POST", "/negotiations", s)
+}
+
+// Offer offers a dataset of ours to a partner that has not asked.
+func (c *Client) Offer(ctx context.Context, s StartOffer) (Negotiation, error) {
+	return call[Negotiation](ctx, c, http.MethodPost, "/offers", s)
+}
+
+// Decide answers a negotiation that waits for us; version as it was shown, 0 for any.
+func (c *Client) Decide(ctx context.Context, id string, version int64, d Decision) (Negotiation, error) {
+	return call[Negotiation](ctx, c, http.MethodPost, fmt.Sprintf("/negotiations/%s/decision?version=%d", url.PathEscape(id), version), d)
+}
+
+// DecideTransfer answers a transfer that waits for us, as Decide does.
+func (c *Client) DecideTransfer(ctx context.Context, id string, version int64, d Decision) (Transfer, error) {
+	return call[Transfer](ctx, c, http.MethodPost, fmt.Sprintf("/transfers/%s/decision?version=%d", url.PathEscape(id), version), d)
+}
+
+// Import takes over what another connector held.
+func (c *Client) Import(ctx context.Context, i Import) (Imported, error) {
+	return call[Imported](ctx, c, http.MethodPost, "/import", i)
 }
 
 // Negotiation reads one; with wait it answers when the state is one of until or

@@ -139,6 +139,7 @@ type Negotiation struct {
 	Reason       string    `json:"reason,omitempty" doc:"Why it was terminated"`
 	Asking       string    `json:"asking,omitempty" enum:"automatic,ask,each-step"`
 	Waits        bool      `json:"waits" doc:"It waits for our decision"`
+	Version      int64     `json:"version" doc:"Counts the steps; a decision can name the one that it was taken on"`
 	Same         bool      `json:"same" doc:"The terms on the table are those of our own offer, or those that we asked for"`
 	Policy       any       `json:"policy,omitempty" doc:"The terms on the table"`
 	Terms        []string  `json:"terms,omitempty" doc:"The same as sentences"`

@@ -317,7 +317,7 @@ func (s *Server) reply(c *call, status int, body []byte, lanes []string, consume
 		c.answer(s, status, body)
 	}
 	for _, lane := range lanes {
-		s.c.Outbox.WakeAfter(lane, s.c.Partners.Pause(c.p.ID, c.caller.DID))
+		s.c.Outbox.WakeAfter(lane, s.c.Partners.Pause(c.p.ID, c.caller.ID))
 	}
 }
 

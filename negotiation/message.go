@@ -28,7 +28,7 @@ func message(p *Process, who participant.Participant, kind Kind, id string, now 
 	consumer, provider := p.Pids()
 	switch kind {
 	case KindRequest, KindOffer:
-		offer, err := policyOf("Offer", p.Terms, [2]string{"@id", p.OfferID}, [2]string{"target", p.Dataset})
+		offer, err := dsp2025.Policy("Offer", p.Terms, [2]string{"@id", p.OfferID}, [2]string{"target", p.Dataset})
 		if err != nil {
 			return nil, err
 		}
@@ -46,7 +46,7 @@ func message(p *Process, who participant.Participant, kind Kind, id string, now 
 	case KindAgreement:
 		p.Agreement = ids.New()
 		p.Signed = now.Truncate(time.Second).UnixMicro() // as the timestamp says
-		body, err := policyOf("Agreement", p.Terms, [2]string{"@id", p.Agreement}, [2]string{"target", p.Dataset},
+		body, err := dsp2025.Policy("Agreement", p.Terms, [2]string{"@id", p.Agreement}, [2]string{"target", p.Dataset},
 			[2]string{"assigner", who.DID}, [2]string{"assignee", p.Counterparty},
 			[2]string{"timestamp", now.UTC().Format(time.RFC3339)})
 		if err != nil {

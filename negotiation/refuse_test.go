@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"kakehashi/dsp/dsp2025"
 	"kakehashi/identity"
 	"kakehashi/internal/fault"
 	"kakehashi/internal/ids"
@@ -203,7 +204,7 @@ func FuzzReceive(f *testing.F) {
 			if err != nil {
 				continue
 			}
-			b, err := policyOf("Offer", terms.rules, [2]string{"@id", terms.id}, [2]string{"target", terms.target})
+			b, err := dsp2025.Policy("Offer", terms.rules, [2]string{"@id", terms.id}, [2]string{"target", terms.target})
 			if err != nil {
 				t.Fatalf("%s: %v", raw, err)
 			}

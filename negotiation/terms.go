@@ -96,25 +96,6 @@ func text(v jsontext.Value) (string, error) {
 	return o.ID + o.Value, err
 }
 
-// policyOf writes a policy around rules: head is its own members, in order.
-func policyOf(typ string, rules strictjson.Raw, head ...[2]string) (strictjson.Raw, error) {
-	b := []byte(`{"@type":"` + typ + `"`)
-	for _, m := range head {
-		b = append(b, `,"`+m[0]+`":`...)
-		var err error
-		if b, err = jsontext.AppendQuote(b, m[1]); err != nil {
-			return nil, err
-		}
-	}
-	rules = bytes.TrimSpace(rules)
-	if len(rules) > 2 {
-		b = append(append(b, ','), rules[1:]...)
-	} else {
-		b = append(b, '}')
-	}
-	return b, nil
-}
-
 // sameTerms says why two sets of rules differ, "" if only by what is known to be
 // lost on the way (decisions A1).
 func sameTerms(ours, theirs []byte) string {

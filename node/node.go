@@ -181,12 +181,12 @@ func (n *Node) openRooms(ctx context.Context) error {
 
 	wire := dsphttp.NewClient(dsphttp.ClientConfig{HTTP: way.HTTP(), Identity: n.identity, Partners: partners, Now: now})
 	negotiations, err := negotiation.Open(negotiation.Config{DB: n.db, Participants: n.participants, Identity: n.identity, Offers: offers,
-		Judge: engine, Agreements: bond{n}, Evidence: n.evidence, Outbox: n.outbox, Wire: wire, Watch: hub, Now: now, Log: log})
+		Judge: engine, Agreements: bond{n}, Evidence: n.evidence, Outbox: n.outbox, Wire: wire, Watch: hub, Patience: partners, Now: now, Log: log})
 	if err != nil {
 		return err
 	}
 	if n.transfers, err = transfer.Open(transfer.Config{DB: n.db, Participants: n.participants, Identity: n.identity, Agreements: n.agreements,
-		Sources: sources{offers}, Gate: engine, Plane: n.plane, Evidence: n.evidence, Outbox: n.outbox, Wire: wire, Watch: hub, Now: now, Log: log}); err != nil {
+		Sources: sources{offers}, Gate: engine, Plane: n.plane, Evidence: n.evidence, Outbox: n.outbox, Wire: wire, Watch: hub, Patience: partners, Now: now, Log: log}); err != nil {
 		return err
 	}
 
