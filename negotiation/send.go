@@ -157,7 +157,7 @@ func (r *Room) send(ctx context.Context, j outbox.Job) (func(store.Tx) error, er
 		return r.settle(q, Event{What: Failed, Kind: d.Kind, Job: j.ID}), nil
 	}
 	if j.Again {
-		if settle := r.ask(ctx, q, d, j.ID); settle != nil {
+		if settle := r.ask(ctx, q, d, j.ID, false); settle != nil {
 			return settle, nil
 		}
 	}
@@ -203,12 +203,13 @@ func (r *Room) refused(ctx context.Context, q Process, d job, j outbox.Job, stat
 		"reason", fmt.Sprintf("%d %s", status, errorWords(answer))))
 	switch status {
 	case 400, 404, 409:
-		if !j.Again { // else the state was read just now
-			if settle := r.ask(ctx, q, d, j.ID); settle != nil {
+		last := d.Stray != "" || d.Kind == KindTermination && status != 409 || status == 400 && j.Attempts >= max400 || j.Attempts >= maxOther
+		if !j.Again || last { // else the state was read just now
+			if settle := r.ask(ctx, q, d, j.ID, last); settle != nil {
 				return settle, nil
 			}
 		}
-		if d.Stray != "" || d.Kind == KindTermination && status != 409 || status == 400 && j.Attempts >= max400 || j.Attempts >= maxOther {
+		if last {
 			err = outbox.Permanent(err)
 		}
 	case 401, 403, 408, 425, 429:
@@ -239,8 +240,9 @@ func (r *Room) failed(j outbox.Job, why error) func(store.Tx) error {
 }
 
 // ask reads the counterpart's state and gives the settle function if that
-// settles our message, nil otherwise or when it does not tell.
-func (r *Room) ask(ctx context.Context, q Process, d job, id string) func(store.Tx) error {
+// settles our message, nil otherwise or when it does not tell. After the last
+// refusal what may be our message is taken for it: see reached.
+func (r *Room) ask(ctx context.Context, q Process, d job, id string, last bool) func(store.Tx) error {
 	if q.PeerPid == "" || d.Stray != "" {
 		return nil
 	}
@@ -248,7 +250,7 @@ func (r *Room) ask(ctx context.Context, q Process, d job, id string) func(store.
 	if err != nil || status != 200 {
 		return nil
 	}
-	switch reached(q, State(state)) {
+	switch reached(q, State(state), last) {
 	case Acknowledged:
 		return r.settle(q, Event{What: Acknowledged, Kind: d.Kind, Job: id})
 	case Failed:
@@ -259,13 +261,17 @@ func (r *Room) ask(ctx context.Context, q Process, d job, id string) func(store.
 
 // reached compares the counterpart's state with the one that the message in
 // flight leads to: Acknowledged at or past it, Failed when it ended the process,
-// "" before it.
-func reached(q Process, peer State) What {
+// "" before it. An offer or counter-offer leads to a state in which the
+// counterpart also is as long as it has not seen our answer to its own last one;
+// so there ours is sent until it is answered, and believed only at the last.
+func reached(q Process, peer State, last bool) What {
 	if q.Pending == nil {
 		return ""
 	}
 	to := q.Pending.To
 	switch {
+	case peer == to && q.State != None && (q.Pending.Kind == KindRequest || q.Pending.Kind == KindOffer) && !last:
+		return ""
 	case peer == to:
 		return Acknowledged
 	case peer == Terminated:

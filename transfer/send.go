@@ -120,7 +120,7 @@ func (r *Room) send(ctx context.Context, j outbox.Job) (func(store.Tx) error, er
 		return r.settle(q, Event{What: Failed, Kind: d.Kind, Job: j.ID}), nil
 	}
 	if j.Again {
-		if settle := r.ask(ctx, q, d, j.ID); settle != nil {
+		if settle := r.ask(ctx, q, d, j.ID, false); settle != nil {
 			return settle, nil
 		}
 	}
@@ -166,12 +166,13 @@ func (r *Room) refused(ctx context.Context, q Process, d job, j outbox.Job, stat
 		"reason", fmt.Sprintf("%d %s", status, errorWords(answer))))
 	switch status {
 	case 400, 404, 409:
-		if !j.Again { // else the state was read just now
-			if settle := r.ask(ctx, q, d, j.ID); settle != nil {
+		last := d.Stray != "" || d.Kind == KindTermination && status != 409 || status == 400 && j.Attempts >= max400 || j.Attempts >= maxOther
+		if !j.Again || last { // else the state was read just now
+			if settle := r.ask(ctx, q, d, j.ID, last); settle != nil {
 				return settle, nil
 			}
 		}
-		if d.Stray != "" || d.Kind == KindTermination && status != 409 || status == 400 && j.Attempts >= max400 || j.Attempts >= maxOther {
+		if last {
 			err = outbox.Permanent(err)
 		}
 	case 401, 403, 408, 425, 429:
@@ -202,8 +203,9 @@ func (r *Room) failed(j outbox.Job, why error) func(store.Tx) error {
 }
 
 // ask reads the counterpart's state and gives the settle function if that
-// settles our message, nil otherwise or when it does not tell.
-func (r *Room) ask(ctx context.Context, q Process, d job, id string) func(store.Tx) error {
+// settles our message, nil otherwise or when it does not tell. After the last
+// refusal what may be our message is taken for it: see reached.
+func (r *Room) ask(ctx context.Context, q Process, d job, id string, last bool) func(store.Tx) error {
 	if q.PeerPid == "" || d.Stray != "" {
 		return nil
 	}
@@ -211,7 +213,7 @@ func (r *Room) ask(ctx context.Context, q Process, d job, id string) func(store.
 	if err != nil || status != 200 {
 		return nil
 	}
-	what, kind := reached(q, State(state))
+	what, kind := reached(q, State(state), last)
 	switch what {
 	case Acknowledged:
 		return r.settle(q, Event{What: Acknowledged, Kind: d.Kind, Job: id})
@@ -224,12 +226,18 @@ func (r *Room) ask(ctx context.Context, q Process, d job, id string) func(store.
 // reached compares the counterpart's state with the one that the message in
 // flight leads to: Acknowledged there, Received and the kind of its message when
 // it went another way that we can follow, "" when neither is known. A new
-// address in STARTED shows in no state: it is sent until it is answered.
-func reached(p Process, peer State) (What, Kind) {
+// address in STARTED shows in no state: it is sent until it is answered. A
+// suspension or a resumption leads to a state in which the counterpart also is
+// as long as it has not seen our answer to its own last one; so there ours is
+// sent until it is answered, and believed only at the last.
+func reached(p Process, peer State, last bool) (What, Kind) {
 	if p.Pending == nil || p.Pending.To == p.State && p.State != Terminated {
 		return "", ""
 	}
+	turns := p.Pending.Kind == KindSuspension || p.Pending.Kind == KindStart && p.State == Suspended
 	switch {
+	case peer == p.Pending.To && turns && !last:
+		return "", ""
 	case peer == p.Pending.To:
 		return Acknowledged, ""
 	case peer == p.State:
