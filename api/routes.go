@@ -207,7 +207,9 @@ func (in *awaited) waiting() (d time.Duration, until map[string]bool, err error)
 	}
 	until = map[string]bool{}
 	for _, state := range strings.Split(in.Until, ",") {
-		until[state] = true
+		if state != "" { // the state before the first answer is never waited for
+			until[state] = true
+		}
 	}
 	return d, until, nil
 }

@@ -66,3 +66,18 @@ func NewMasterKey(random io.Reader) (string, error) {
 	}
 	return base64.StdEncoding.EncodeToString(key) + "\n", nil
 }
+
+// DecisionWebhookKey reads the key that signs what the webhook is asked.
+func (s Settings) DecisionWebhookKey() ([]byte, error) {
+	f, err := os.Open(s.DecisionWebhookKeyFile)
+	if err != nil {
+		return nil, fault.SettingWebhookKey.At(s.DecisionWebhookKeyFile, "name", "decision_webhook_key_file", "value", s.DecisionWebhookKeyFile).Because(err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, 4<<10))
+	key := strings.TrimSpace(string(b))
+	if err != nil || len(key) < 32 {
+		return nil, fault.SettingWebhookKey.At(s.DecisionWebhookKeyFile, "name", "decision_webhook_key_file", "value", s.DecisionWebhookKeyFile).Because(err)
+	}
+	return []byte(key), nil
+}

@@ -82,6 +82,7 @@ func (c *check) rules() {
 			c.wrong(fault.SettingTLSPair, p[0], "", "other", p[1])
 		}
 	}
+	c.webhook()
 	c.file("tls_cert", s.TLSCert)
 	c.file("tls_key", s.TLSKey)
 	if c.fine("listen", "admin_listen") && s.Listen == s.AdminListen && !strings.HasSuffix(s.Listen, ":0") {
@@ -107,6 +108,26 @@ func (c *check) file(name, path string) {
 		}
 	}
 	c.wrong(fault.SettingFile, name, path)
+}
+
+// webhook judges where decisions are asked for: the operator's own choice, but
+// nobody else on the way may read what waits.
+func (c *check) webhook() {
+	s := c.s
+	for _, p := range [][2]string{{"decision_webhook", "decision_webhook_key_file"}, {"decision_webhook_key_file", "decision_webhook"}} {
+		if c.s.places[p[0]] != "" && !c.set(p[1]) {
+			c.wrong(fault.SettingPair, p[0], "", "other", p[1])
+		}
+	}
+	if s.DecisionWebhook == "" || !c.fine("decision_webhook", "decision_webhook_key_file") {
+		return
+	}
+	if u, err := url.Parse(s.DecisionWebhook); err != nil || u.Scheme != "https" && !loopback(u.Hostname()) {
+		c.wrong(fault.SettingWebhook, "decision_webhook", s.DecisionWebhook)
+	}
+	if _, err := s.DecisionWebhookKey(); err != nil {
+		c.wrong(fault.SettingWebhookKey, "decision_webhook_key_file", s.DecisionWebhookKeyFile)
+	}
 }
 
 // reached judges an address that counterparts are given: https, or with

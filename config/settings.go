@@ -40,6 +40,9 @@ type Settings struct {
 	RetryFor        time.Duration  `name:"retry_for" default:"24h" min:"1m" max:"90d" en:"How long a message is tried again while the counterpart does not answer." ja:"相手方が応答しないメッセージの再送を続ける期間。"`
 	BodyRetention   time.Duration  `name:"body_retention" default:"3650d" min:"1d" max:"36500d" en:"How long the bodies of messages are kept as evidence; their digests stay." ja:"証跡としてメッセージ本文を保存する期間。ダイジェストはその後も残ります。"`
 
+	DecisionWebhook        string `name:"decision_webhook" default:"" kind:"url" en:"Address of your own work-flow that is asked where a dataset or a negotiation says so; needs decision_webhook_key_file. https, or http to this machine." ja:"データセットや交渉で判断が必要になったときに問い合わせる、自組織のワークフローの URL。decision_webhook_key_file も必要です。https、または自マシン宛ての http を指定します。"`
+	DecisionWebhookKeyFile string `name:"decision_webhook_key_file" default:"" kind:"file" en:"File with the key, at least 32 characters, that signs what the webhook is asked (HMAC-SHA256)." ja:"Webhook への問い合わせに署名する鍵 (HMAC-SHA256、32 文字以上) のファイル。"`
+
 	LogLevel  string `name:"log_level" default:"info" choices:"debug,info,warn,error" en:"Least important level that is logged." ja:"出力するログの最低レベル。"`
 	LogFormat string `name:"log_format" default:"text" choices:"text,json" en:"Form of the log on stderr." ja:"標準エラー出力に書き出すログの形式。"`
 	Language  string `name:"language" default:"auto" choices:"auto,en,ja" en:"Language of the portal: auto follows the browser." ja:"ポータルの言語。auto の場合はブラウザーの設定に従います。"`

@@ -403,5 +403,8 @@ func (c *change) reply(status int) (Reply, error) {
 	if len(c.jobs) > 0 {
 		out.Lanes = []string{c.p.ID}
 	}
+	if c.asking != "" {
+		out.Lanes = append(out.Lanes, c.asking)
+	}
 	return out, err
 }

@@ -25,6 +25,7 @@ import (
 	"kakehashi/catalog"
 	"kakehashi/config"
 	"kakehashi/dataplane"
+	"kakehashi/decision"
 	"kakehashi/dsphttp"
 	"kakehashi/evidence"
 	"kakehashi/identity"
@@ -180,14 +181,26 @@ func (n *Node) openRooms(ctx context.Context) error {
 	n.closer = append(n.closer, n.plane.Close)
 
 	wire := dsphttp.NewClient(dsphttp.ClientConfig{HTTP: way.HTTP(), Identity: n.identity, Partners: partners, Now: now})
-	negotiations, err := negotiation.Open(negotiation.Config{DB: n.db, Participants: n.participants, Identity: n.identity, Offers: offers,
-		Judge: engine, Agreements: bond{n}, Evidence: n.evidence, Outbox: n.outbox, Wire: wire, Watch: hub, Patience: partners, Now: now, Log: log})
+	talk := negotiation.Config{DB: n.db, Participants: n.participants, Identity: n.identity, Offers: offers, Judge: engine,
+		Agreements: bond{n}, Evidence: n.evidence, Outbox: n.outbox, Wire: wire, Watch: hub, Patience: partners, Now: now, Log: log}
+	move := transfer.Config{DB: n.db, Participants: n.participants, Identity: n.identity, Agreements: n.agreements, Sources: sources{offers},
+		Gate: engine, Plane: n.plane, Evidence: n.evidence, Outbox: n.outbox, Wire: wire, Watch: hub, Patience: partners, Now: now, Log: log}
+	webhook, err := n.webhook()
 	if err != nil {
 		return err
 	}
-	if n.transfers, err = transfer.Open(transfer.Config{DB: n.db, Participants: n.participants, Identity: n.identity, Agreements: n.agreements,
-		Sources: sources{offers}, Gate: engine, Plane: n.plane, Evidence: n.evidence, Outbox: n.outbox, Wire: wire, Watch: hub, Patience: partners, Now: now, Log: log}); err != nil {
+	if webhook != nil {
+		talk.Asker, move.Asker = webhook, webhook
+	}
+	negotiations, err := negotiation.Open(talk)
+	if err != nil {
 		return err
+	}
+	if n.transfers, err = transfer.Open(move); err != nil {
+		return err
+	}
+	if webhook != nil {
+		webhook.Bind(negotiations, n.transfers)
 	}
 
 	protocol := dsphttp.NewServer(dsphttp.ServerConfig{DB: n.db, Participants: n.participants, Identity: n.identity, Partners: partners,
@@ -208,6 +221,19 @@ func (n *Node) openRooms(ctx context.Context) error {
 		Negotiations: negotiations, Transfers: n.transfers, Evidence: n.evidence, Access: engine.Access, EndAgreement: n.EndAgreement, Now: now, Log: log, Secure: s.TLS()}))
 	n.admin = mux
 	return nil
+}
+
+// webhook is whom the node asks for decisions, nil for nobody.
+func (n *Node) webhook() (*decision.Webhook, error) {
+	s := n.c.Settings
+	if s.DecisionWebhook == "" {
+		return nil, nil
+	}
+	key, err := s.DecisionWebhookKey()
+	if err != nil {
+		return nil, err
+	}
+	return decision.New(decision.Config{URL: s.DecisionWebhook, Key: key, Outbox: n.outbox}), nil
 }
 
 func (n *Node) openServices(offers *catalog.Room) (running []services.Service, formats []dataplane.Format, err error) {

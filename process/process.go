@@ -33,9 +33,9 @@ type Decision struct {
 var ErrAsk = errors.New("the decision is left to a person")
 
 // Asker learns in the caller's unit that a process waits for a decision at that
-// version. Whatever it does beyond its own tables happens after the commit.
+// version. lane, if any, is woken in the outbox once the counterpart has its answer.
 type Asker interface {
-	Ask(tx store.Tx, p participant.ID, kind, id string, version int64) error
+	Ask(tx store.Tx, p participant.ID, kind, id string, version int64) (lane string, err error)
 }
 
 // Quota bounds what one counterpart may hold open.

@@ -332,5 +332,8 @@ func (c *change) reply(status int) (Reply, error) {
 	if c.p.Pending != nil {
 		out.Lanes = []string{c.p.ID}
 	}
+	if c.asking != "" {
+		out.Lanes = append(out.Lanes, c.asking)
+	}
 	return out, err
 }

@@ -22,10 +22,11 @@ import (
 // from a process as it was read; save refuses it if the process moved since.
 type change struct {
 	p       Process
-	was     int64 // version that was read
-	fresh   bool  // p is new
-	over    bool  // it was final before
-	asks    bool  // the process waits for Decide
+	was     int64  // version that was read
+	fresh   bool   // p is new
+	over    bool   // it was final before
+	asks    bool   // the process waits for Decide
+	asking  string // lane of whoever is asked
 	now     time.Time
 	caller  *identity.Caller // whose token the unit spends
 	leaves  []evidence.Leaf  // the last one is of the step that the unit is about
@@ -242,7 +243,9 @@ func (r *Room) write(tx store.Tx, c *change) error {
 		}
 	}
 	if c.asks && r.c.Asker != nil {
-		if err := r.c.Asker.Ask(tx, who, watchKind, q.ID, q.Version); err != nil {
+		lane, err := r.c.Asker.Ask(tx, who, watchKind, q.ID, q.Version)
+		c.asking = lane
+		if err != nil {
 			return fmt.Errorf("ask for a decision: %w", err)
 		}
 	}

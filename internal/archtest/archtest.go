@@ -31,7 +31,7 @@ var Layers = []Layer{
 	{"program", []string{"cmd"}, "main"},
 	{"command line", []string{"cli"}, "commands, progress, demo, bench"},
 	{"node", []string{"node"}, "puts the rooms together, starts and stops them"},
-	{"faces", []string{"dsphttp", "api", "portal"}, "the DSP binding, the management API, the pages"},
+	{"faces", []string{"dsphttp", "api", "portal", "decision"}, "the DSP binding, the management API, the pages, the decision webhook"},
 	{"services", []string{"services"}, "one folder a field of data"},
 	{"faces' tools", []string{"ui", "client", "config"}, "strings in two languages, the Go client of the API, settings"},
 	{"rooms", []string{"catalog", "negotiation", "transfer", "agreement", "dataplane", "policy", "identity", "partner", "account", "evidence", "outbox"}, "the four steps and what they share"},

@@ -55,6 +55,9 @@ var (
 		Words{"{place}: {name} is {value}, which is no file that can be read", "{place}: {name} に指定された {value} は、読み取り可能なファイルではありません"},
 		Words{"check the path and who may read it", "パスと読み取り権限を確認してください"})
 
+	SettingPair = Define("setting-pair", 400,
+		Words{"{place}: {name} is set, but {other} is not", "{place}: {name} だけが指定され、{other} が指定されていません"},
+		Words{"set both, or neither", "両方とも指定するか、両方とも省略してください"})
 	SettingTLSPair = Define("setting-tls-pair", 400,
 		Words{"{place}: {name} is set, but {other} is not", "{place}: {name} だけが指定され、{other} が指定されていません"},
 		Words{"set both tls_cert and tls_key, or neither", "tls_cert と tls_key は、両方とも指定するか、両方とも省略してください"})
