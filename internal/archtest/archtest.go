@@ -28,6 +28,7 @@ type Layer struct {
 // Layers are listed from the top down: a room may import what lies in a layer
 // below its own. Within a layer only Arrows count.
 var Layers = []Layer{
+	{"proofs", []string{"conformance"}, "official kits and other connectors, run against the program; nothing imports it"},
 	{"program", []string{"cmd"}, "main"},
 	{"command line", []string{"cli"}, "commands, progress, demo, bench"},
 	{"node", []string{"node"}, "puts the rooms together, starts and stops them"},
