@@ -23,6 +23,7 @@ func (s *server) negotiations(api huma.API) {
 	handle(api, "POST", "/offers", "start-offer", "Offer a dataset of ours to a partner that has not asked", s.startOffer)
 	handle(api, "GET", "/negotiations", "list-negotiations", "Negotiations, newest first", s.listNegotiations)
 	handle(api, "GET", "/negotiations/{id}", "negotiation", "One negotiation; may wait for a state", s.negotiation)
+	handle(api, "GET", "/waiting", "waiting", "What waits for a decision of ours, oldest first", s.waiting)
 	handle(api, "POST", "/negotiations/{id}/decision", "decide-negotiation", "Approve, refuse or answer a negotiation that waits for us", s.decideNegotiation)
 	handle(api, "POST", "/negotiations/{id}/termination", "terminate-negotiation", "End a negotiation", s.terminateNegotiation)
 }
@@ -140,6 +141,26 @@ func (s *server) negotiation(ctx context.Context, p participant.ID, in *awaited)
 		}
 	}
 	return detailed(q, in.in()), err
+}
+
+// maxWaiting is how much of either kind one answer holds.
+const maxWaiting = 200
+
+func (s *server) waiting(ctx context.Context, p participant.ID, in *Lang) (client.Waiting, error) {
+	out := client.Waiting{Negotiations: []client.Negotiation{}, Transfers: []client.Transfer{}}
+	negotiations, more, err := s.Negotiations.Waiting(ctx, p, maxWaiting)
+	if err != nil {
+		return out, err
+	}
+	transfers, further, err := s.Transfers.Waiting(ctx, p, maxWaiting)
+	for _, q := range negotiations {
+		out.Negotiations = append(out.Negotiations, detailed(q, in.in()))
+	}
+	for _, q := range transfers {
+		out.Transfers = append(out.Transfers, transferred(q))
+	}
+	out.More = more || further
+	return out, err
 }
 
 // decided is an answer to a process that waits.

@@ -189,6 +189,11 @@ func (c *Client) Offer(ctx context.Context, s StartOffer) (Negotiation, error) {
 	return call[Negotiation](ctx, c, http.MethodPost, "/offers", s)
 }
 
+// Waiting lists what waits for a decision of ours.
+func (c *Client) Waiting(ctx context.Context) (Waiting, error) {
+	return call[Waiting](ctx, c, http.MethodGet, "/waiting", nil)
+}
+
 // Decide answers a negotiation that waits for us; version as it was shown, 0 for any.
 func (c *Client) Decide(ctx context.Context, id string, version int64, d Decision) (Negotiation, error) {
 	return call[Negotiation](ctx, c, http.MethodPost, fmt.Sprintf("/negotiations/%s/decision?version=%d", url.PathEscape(id), version), d)

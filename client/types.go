@@ -85,6 +85,13 @@ type Decision struct {
 	Policy   any    `json:"policy,omitempty" doc:"ODRL rules of a counter-offer; without them the offer that is ours already"`
 }
 
+// Waiting is what waits for a decision of ours, oldest first.
+type Waiting struct {
+	Negotiations []Negotiation `json:"negotiations"`
+	Transfers    []Transfer    `json:"transfers"`
+	More         bool          `json:"more" doc:"There is more than this answer holds"`
+}
+
 // Question is what the decision webhook is asked. It answers with a Decision at
 // once, or with 202 or 204: then the process waits, and the decision comes over
 // the API or the portal.

@@ -116,6 +116,9 @@ func TestADatasetThatAsksIsDecidedByThePeople(t *testing.T) {
 	if !p.Same {
 		t.Error("the terms of the catalogue count as others")
 	}
+	if w, err := us.Waiting(t.Context()); err != nil || len(w.Negotiations) != 1 || w.Negotiations[0].ID != p.ID {
+		t.Errorf("waiting: %+v, %v", w, err)
+	}
 	if _, err := us.Decide(t.Context(), p.ID, p.Version, client.Decision{Decision: "approve"}); err != nil {
 		t.Fatal(err)
 	}
@@ -155,6 +158,9 @@ func TestADatasetThatAsksIsDecidedByThePeople(t *testing.T) {
 	}
 	if n = final(n); n.State != "FINALIZED" {
 		t.Errorf("agreed by counter-offer: %+v", n)
+	}
+	if w, err := us.Waiting(t.Context()); err != nil || len(w.Negotiations) != 0 {
+		t.Errorf("still waiting: %+v, %v", w, err)
 	}
 	a, err := us.Agreement(t.Context(), n.Agreement)
 	if got, _ := json.Marshal(a.Policy); err != nil || !strings.Contains(string(got), "research") {

@@ -104,6 +104,47 @@ func loadKey(tx store.Tx, p participant.ID, key string) (Process, error) {
 	return scan(tx.QueryRow(`SELECT `+columns+` FROM transfer_processes WHERE participant = $1 AND start_key = $2`, string(p), key), p)
 }
 
+// wait notes that a process waits for a decision, or that it does no more.
+func wait(tx store.Tx, p participant.ID, id string, on bool) error {
+	if on {
+		return tx.Exec(`INSERT INTO transfer_waiting (participant, id) VALUES ($1, $2)`, string(p), id)
+	}
+	return tx.Exec(`DELETE FROM transfer_waiting WHERE participant = $1 AND id = $2`, string(p), id)
+}
+
+// Waiting gives what waits for a decision of ours, oldest first, at most limit (1
+// to 1000, else 100); more says that there is more.
+func (r *Room) Waiting(ctx context.Context, p participant.ID, limit int) (out []Process, more bool, err error) {
+	if limit < 1 || limit > maxPage {
+		limit = 100
+	}
+	err = r.db.View(ctx, func(tx store.Tx) error {
+		out = out[:0]
+		rows, err := tx.Query(`SELECT `+columns+` FROM transfer_processes
+			WHERE participant = $1 AND id IN (SELECT id FROM transfer_waiting WHERE participant = $1)
+			ORDER BY id LIMIT $2`, string(p), int64(limit)+1)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			q, err := scan(rows, p)
+			if err != nil {
+				return err
+			}
+			out = append(out, q)
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		return nil, false, fmt.Errorf("list what waits: %w", err)
+	}
+	if len(out) > limit {
+		return out[:limit], true, nil
+	}
+	return out, false, nil
+}
+
 // Filter narrows List; a zero member is any.
 type Filter struct {
 	Role         Role

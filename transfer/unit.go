@@ -25,7 +25,8 @@ type change struct {
 	was     int64  // version that was read
 	fresh   bool   // p is new
 	over    bool   // it was final before
-	asks    bool   // the process waits for Decide
+	waited  bool   // the process waited for Decide
+	asks    bool   // it does now
 	asking  string // lane of whoever is asked
 	now     time.Time
 	caller  *identity.Caller // whose token the unit spends
@@ -40,7 +41,7 @@ type change struct {
 }
 
 func (r *Room) change(q Process) *change {
-	return &change{p: q, was: q.Version, over: q.State.Final(), now: r.c.Now()}
+	return &change{p: q, was: q.Version, over: q.State.Final(), waited: q.Waits(), now: r.c.Now()}
 }
 
 // step moves the change's process from q by one event and takes up what the
@@ -240,6 +241,11 @@ func (r *Room) write(tx store.Tx, c *change) error {
 	for _, j := range jobs {
 		if err := r.c.Outbox.Put(tx, j); err != nil {
 			return fmt.Errorf("put a message into the outbox: %w", err)
+		}
+	}
+	if c.asks != c.waited {
+		if err := wait(tx, who, q.ID, c.asks); err != nil {
+			return err
 		}
 	}
 	if c.asks && r.c.Asker != nil {
