@@ -2,8 +2,8 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"text/tabwriter"
@@ -12,7 +12,6 @@ import (
 	"kakehashi/cli/progress"
 	"kakehashi/client"
 	"kakehashi/internal/fault"
-	"kakehashi/internal/strictjson"
 	"kakehashi/odrl"
 )
 
@@ -79,6 +78,8 @@ type publishCommand struct {
 	Title       string `placeholder:"TEXT"`
 	Description string `placeholder:"TEXT"`
 	ID          string `name:"id" placeholder:"IRI"`
+	OfferID     string `name:"offer-id" placeholder:"IRI"`
+	Asking      string `enum:"automatic,ask,each-step" default:"automatic"`
 	Purpose     string `placeholder:"TEXT"`
 	Until       string `placeholder:"DATE"`
 	Policy      string `placeholder:"FILE"`
@@ -100,7 +101,8 @@ func (p publishCommand) Run(ctx context.Context, c *Context) error {
 	if p.Title == "" {
 		p.Title = filepath.Base(path)
 	}
-	d, err := node.PublishFile(ctx, client.PublishFile{Path: path, Title: p.Title, Description: p.Description, ID: p.ID, Policy: policy})
+	d, err := node.PublishFile(ctx, client.PublishFile{Path: path, Title: p.Title, Description: p.Description, ID: p.ID,
+		Offer: p.OfferID, Asking: p.Asking, Policy: policy})
 	if err != nil {
 		return err
 	}
@@ -112,28 +114,18 @@ func (p publishCommand) Run(ctx context.Context, c *Context) error {
 
 // terms are the rules of a file, or use for a purpose until a date.
 func (p publishCommand) terms() (any, error) {
-	var raw []byte
-	var err error
 	if p.Policy != "" {
-		if raw, err = os.ReadFile(p.Policy); err != nil {
-			return nil, cannotRead(p.Policy, err)
-		}
-	} else {
-		t := odrl.Terms{Purpose: p.Purpose}
-		if p.Until != "" {
-			if t.Until, err = day(p.Until); err != nil {
-				return nil, fault.BadUsage.At("--until", "command", "kakehashi publish", "reason", err.Error())
-			}
-		}
-		if raw, err = t.Policy(); err != nil {
-			return nil, err
+		return policyFile(p.Policy)
+	}
+	t := odrl.Terms{Purpose: p.Purpose}
+	if p.Until != "" {
+		var err error
+		if t.Until, err = day(p.Until); err != nil {
+			return nil, fault.BadUsage.At("--until", "command", "kakehashi publish", "reason", err.Error())
 		}
 	}
-	var policy any
-	if err := strictjson.Decode(raw, &policy); err != nil {
-		return nil, fault.BadUsage.At("--policy", "command", "kakehashi publish", "reason", err.Error())
-	}
-	return policy, nil
+	raw, err := t.Policy()
+	return json.RawMessage(raw), err
 }
 
 // day reads a date, which ends with that day in UTC, or a time with a zone.
@@ -195,6 +187,9 @@ type negotiateCommand struct {
 	Reach
 	Provider string `arg:""`
 	Dataset  string `arg:""`
+	Offer    string `placeholder:"IRI"`
+	Policy   string `placeholder:"FILE"`
+	Asking   string `enum:"automatic,ask,each-step" default:"automatic"`
 }
 
 func (n negotiateCommand) Run(ctx context.Context, c *Context) error {
@@ -202,9 +197,27 @@ func (n negotiateCommand) Run(ctx context.Context, c *Context) error {
 	if err != nil {
 		return err
 	}
-	q, err := node.Negotiate(ctx, client.StartNegotiation{Partner: n.Provider, Dataset: n.Dataset})
+	want := client.StartNegotiation{Partner: n.Provider, Dataset: n.Dataset, Offer: n.Offer, Asking: n.Asking}
+	if n.Policy != "" {
+		if n.Offer == "" {
+			return fault.BadUsage.At("--offer", "command", "kakehashi negotiate", "reason", c.Text.T("negotiate.offer"))
+		}
+		if want.Policy, err = policyFile(n.Policy); err != nil {
+			return err
+		}
+	}
+	q, err := node.Negotiate(ctx, want)
 	if err != nil {
 		return err
+	}
+	if n.Asking != "automatic" || n.Policy != "" { // people decide: it may take days
+		if q, err = node.AwaitNegotiation(ctx, q.ID, "REQUESTED"); err != nil {
+			return err
+		}
+		if err := c.Emit(q); err != nil {
+			return err
+		}
+		return c.Say(c.Text.T("negotiate.asked", "negotiation", q.ID))
 	}
 	if q, err = node.AwaitNegotiation(ctx, q.ID, "FINALIZED"); err != nil {
 		return err
