@@ -116,6 +116,9 @@ func (d decideCommand) Run(ctx context.Context, c *Context) error {
 		return c.Say(c.Text.T("decide.done", "id", n.ID))
 	}
 	t, err := node.DecideTransfer(ctx, d.ID, 0, answer)
+	if errors.Is(err, fault.NotFound) {
+		return fault.NotFound.At(d.ID, "what", d.ID)
+	}
 	if err != nil {
 		return err
 	}
@@ -145,6 +148,9 @@ func (e terminateCommand) Run(ctx context.Context, c *Context) error {
 		if t, err = node.TerminateTransfer(ctx, e.ID, e.Reason); err == nil {
 			err = c.Emit(t)
 		}
+	}
+	if errors.Is(err, fault.NotFound) {
+		return fault.NotFound.At(e.ID, "what", e.ID)
 	}
 	if err != nil {
 		return err
