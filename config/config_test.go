@@ -125,6 +125,10 @@ func TestWhatDoesNotFitTogether(t *testing.T) {
 	if err := os.WriteFile(pem, []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	long := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(long, []byte(strings.Repeat("k", 32)+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		name  string
 		flags map[string]string
@@ -145,6 +149,14 @@ func TestWhatDoesNotFitTogether(t *testing.T) {
 		{"one listener", map[string]string{"development": "true", "admin_listen": "127.0.0.1:8080"}, fault.SettingSameAddress, "--admin-listen"},
 		{"half of TLS", map[string]string{"public_url": "https://a.example", "tls_key": pem}, fault.SettingTLSPair, "--tls-key"},
 		{"TLS", map[string]string{"listen": "node.example.org:443", "tls_key": pem, "tls_cert": pem}, nil, ""},
+		{"a template in public", map[string]string{"public_url": "https://a.example", "identity_template": "Bearer x", "identity_template_caller": "x"}, fault.SettingTemplatePublic, "--identity-template"},
+		{"a template on every interface", map[string]string{"development": "true", "listen": "0.0.0.0:8080", "public_url": "http://127.0.0.1:8080", "identity_template": "Bearer {self}"}, fault.SettingTemplatePublic, "--identity-template"},
+		{"a template of nobody", map[string]string{"development": "true", "identity_template": "Bearer x"}, fault.SettingTemplate, "--identity-template"},
+		{"a template", map[string]string{"development": "true", "identity_template": "{\"a\":\"{counterparty}\",\"c\":\"{self}\"}"}, nil, ""},
+		{"a webhook without a key", map[string]string{"development": "true", "decision_webhook": "http://127.0.0.1:9000/ask"}, fault.SettingPair, "--decision-webhook"},
+		{"a webhook elsewhere without TLS", map[string]string{"development": "true", "decision_webhook": "http://10.0.0.1/ask", "decision_webhook_key_file": long}, fault.SettingWebhook, "--decision-webhook"},
+		{"a webhook with a short key", map[string]string{"development": "true", "decision_webhook": "https://flow.example/ask", "decision_webhook_key_file": pem}, fault.SettingWebhookKey, "--decision-webhook-key-file"},
+		{"a webhook", map[string]string{"development": "true", "decision_webhook": "https://flow.example/ask", "decision_webhook_key_file": long}, nil, ""},
 		{"TLS absent", map[string]string{"public_url": "https://a.example", "tls_key": pem, "tls_cert": pem + "x"}, fault.SettingFile, "--tls-cert"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

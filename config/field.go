@@ -27,7 +27,7 @@ type Field struct {
 	Bool    bool
 	EN, JA  string
 
-	kind     string // name text url address path file bool size duration network choice
+	kind     string // name text template url address path file bool size duration network choice
 	min, max string
 	write    bool // a new file always states it
 	index    int
@@ -136,7 +136,7 @@ func (f Field) one(text, base, place string) (any, *fault.Error) {
 		if len(text) > maxName || !validName.MatchString(text) {
 			return wrong(fault.SettingName)
 		}
-	case "text":
+	case "text", "template":
 		if !utf8.ValidString(text) || utf8.RuneCountInString(text) > maxText || strings.ContainsFunc(text, unicode.IsControl) {
 			return wrong(fault.SettingText, "max", maxText)
 		}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"kakehashi/did"
+	"kakehashi/identity"
 	"kakehashi/internal/fault"
 )
 
@@ -83,6 +84,7 @@ func (c *check) rules() {
 		}
 	}
 	c.webhook()
+	c.template()
 	c.file("tls_cert", s.TLSCert)
 	c.file("tls_key", s.TLSKey)
 	if c.fine("listen", "admin_listen") && s.Listen == s.AdminListen && !strings.HasSuffix(s.Listen, ":0") {
@@ -127,6 +129,20 @@ func (c *check) webhook() {
 	}
 	if _, err := s.DecisionWebhookKey(); err != nil {
 		c.wrong(fault.SettingWebhookKey, "decision_webhook_key_file", s.DecisionWebhookKeyFile)
+	}
+}
+
+// template lets a header stand for proof on one machine only.
+func (c *check) template() {
+	s := c.s
+	if s.IdentityTemplate == "" || !c.fine("identity_template", "identity_template_caller", "development", "listen") {
+		return
+	}
+	host, _, _ := net.SplitHostPort(s.Listen)
+	if !s.Development || !loopback(host) {
+		c.wrong(fault.SettingTemplatePublic, "identity_template", s.IdentityTemplate)
+	} else if _, err := identity.NewTemplate(s.IdentityTemplate, s.IdentityTemplateCaller); err != nil {
+		c.wrong(fault.SettingTemplate, "identity_template", s.IdentityTemplate, "reason", err.Error())
 	}
 }
 

@@ -43,6 +43,9 @@ type Settings struct {
 	DecisionWebhook        string `name:"decision_webhook" default:"" kind:"url" en:"Address of your own work-flow that is asked where a dataset or a negotiation says so; needs decision_webhook_key_file. https, or http to this machine." ja:"データセットや交渉で判断が必要になったときに問い合わせる、自組織のワークフローの URL。decision_webhook_key_file も必要です。https、または自マシン宛ての http を指定します。"`
 	DecisionWebhookKeyFile string `name:"decision_webhook_key_file" default:"" kind:"file" en:"File with the key, at least 32 characters, that signs what the webhook is asked (HMAC-SHA256)." ja:"Webhook への問い合わせに署名する鍵 (HMAC-SHA256、32 文字以上) のファイル。"`
 
+	IdentityTemplate       string `name:"identity_template" default:"" kind:"template" en:"Authorization header that is sent and taken instead of proof, with {self} for the sender and {counterparty} for the receiver: for compatibility kits and mock identities. Anybody can be anybody then; with development only." ja:"証明の代わりに送受信する Authorization ヘッダー。{self} は送信者、{counterparty} は受信者を表します。互換性試験やモック ID のためのもので、誰でも他者を名乗れます。development でだけ使えます。"`
+	IdentityTemplateCaller string `name:"identity_template_caller" default:"" kind:"text" en:"Who sends a header that is identity_template, if it has no {self}." ja:"identity_template に {self} がない場合に、送信者とみなす相手の ID。"`
+
 	LogLevel  string `name:"log_level" default:"info" choices:"debug,info,warn,error" en:"Least important level that is logged." ja:"出力するログの最低レベル。"`
 	LogFormat string `name:"log_format" default:"text" choices:"text,json" en:"Form of the log on stderr." ja:"標準エラー出力に書き出すログの形式。"`
 	Language  string `name:"language" default:"auto" choices:"auto,en,ja" en:"Language of the portal: auto follows the browser." ja:"ポータルの言語。auto の場合はブラウザーの設定に従います。"`

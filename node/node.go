@@ -154,7 +154,15 @@ func (n *Node) openRooms(ctx context.Context) error {
 	n.closer = append(n.closer, func(context.Context) error { way.Close(); return nil })
 	resolver := identity.NewWebResolver(identity.WebConfig{HTTP: way.HTTP(), Participants: n.participants, Dev: s.Development, Now: now})
 	var err error
-	if n.identity, err = identity.Open(identity.Config{DB: n.db, Participants: n.participants, Resolver: resolver, Now: now, Rand: rand.Reader, Log: log}); err != nil {
+	var template *identity.Template
+	if s.IdentityTemplate != "" {
+		if template, err = identity.NewTemplate(s.IdentityTemplate, s.IdentityTemplateCaller); err != nil {
+			return fmt.Errorf("read identity_template: %w", err)
+		}
+		log.WarnContext(ctx, "identity_template is set: anybody who reaches this node can be anybody", "template", s.IdentityTemplate)
+	}
+	if n.identity, err = identity.Open(identity.Config{DB: n.db, Participants: n.participants, Resolver: resolver, Template: template,
+		Now: now, Rand: rand.Reader, Log: log}); err != nil {
 		return err
 	}
 	partners, err := partner.Open(partner.Config{DB: n.db, HTTP: way.HTTP(), Resolver: resolver, Now: now, Log: log, Dev: s.Development})

@@ -55,6 +55,12 @@ var (
 		Words{"{place}: {name} is {value}, which is no file that can be read", "{place}: {name} に指定された {value} は、読み取り可能なファイルではありません"},
 		Words{"check the path and who may read it", "パスと読み取り権限を確認してください"})
 
+	SettingTemplate = Define("setting-template", 400,
+		Words{"{place}: {name} cannot be used: {reason}", "{place}: {name} を使用できません: {reason}"},
+		Words{"write a text or a JSON object of strings with {self} and {counterparty}, or set identity_template_caller", "{self} と {counterparty} を含む文字列か文字列だけの JSON オブジェクトで記述するか、identity_template_caller を指定してください"})
+	SettingTemplatePublic = Define("setting-template-public", 400,
+		Words{"{place}: {name} is set for a node that others reach", "{place}: 外部から接続されるノードに {name} が指定されています"},
+		Words{"remove it; only with development on this machine may a header stand for proof", "削除してください。ヘッダーを証明の代わりにできるのは、development を指定した自マシン内に限ります"})
 	SettingPair = Define("setting-pair", 400,
 		Words{"{place}: {name} is set, but {other} is not", "{place}: {name} だけが指定され、{other} が指定されていません"},
 		Words{"set both, or neither", "両方とも指定するか、両方とも省略してください"})
