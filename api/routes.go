@@ -18,6 +18,7 @@ import (
 	"kakehashi/internal/strictjson"
 	"kakehashi/odrl"
 	"kakehashi/participant"
+	"kakehashi/partner"
 	"kakehashi/store"
 	"kakehashi/transfer"
 )
@@ -88,6 +89,7 @@ func (s *server) routes(api huma.API) {
 	handle(api, "GET", "/datasets", "list-datasets", "What this participant offers", s.datasets)
 	handle(api, "DELETE", "/datasets/{id}", "withdraw-dataset", "End the offering of a dataset", s.withdraw)
 	handle(api, "GET", "/partners", "list-partners", "Counterparts that this node knows", s.partners)
+	handle(api, "POST", "/partners", "fix-partner", "Keep the address of a counterpart that announces itself nowhere", s.fixPartner)
 	handle(api, "GET", "/partner-catalog", "partner-catalog", "Ask a partner for its catalogue", s.partnerCatalog)
 	s.negotiations(api)
 	s.imports(api)
@@ -155,6 +157,16 @@ func (s *server) partners(ctx context.Context, p participant.ID, _ *none) (clien
 		out.Items = append(out.Items, client.Partner{DID: q.DID, Base: q.Base, Title: q.Title, Seen: q.Seen})
 	}
 	return out, err
+}
+
+type fixing struct {
+	Lang
+	Body client.FixPartner
+}
+
+func (s *server) fixPartner(ctx context.Context, p participant.ID, in *fixing) (client.Partner, error) {
+	q, err := s.Partners.Fix(ctx, p, partner.Partner{DID: in.Body.ID, Base: in.Body.Base, Title: in.Body.Title})
+	return client.Partner{DID: q.DID, Base: q.Base, Title: q.Title, Seen: q.Seen}, err
 }
 
 // Named names a partner.

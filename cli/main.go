@@ -88,6 +88,7 @@ func own() []Command {
 		{"config", "node", func() any { return &configCommand{Check: checkCommand{SettingFlags: NewSettingFlags()}} }},
 		{"settings", "node", func() any { return &settingsCommand{} }},
 		{"publish", "exchange", func() any { return &publishCommand{} }},
+		{"partners", "exchange", func() any { return &partnersCommand{} }},
 		{"catalog", "exchange", func() any { return &catalogCommand{} }},
 		{"get", "exchange", func() any { return &getCommand{} }},
 		{"negotiate", "exchange", func() any { return &negotiateCommand{} }},

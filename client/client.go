@@ -174,6 +174,11 @@ func (c *Client) Partners(ctx context.Context) (Partners, error) {
 	return call[Partners](ctx, c, "GET", "/partners", nil)
 }
 
+// FixPartner keeps the address of a counterpart that announces itself nowhere.
+func (c *Client) FixPartner(ctx context.Context, f FixPartner) (Partner, error) {
+	return call[Partner](ctx, c, http.MethodPost, "/partners", f)
+}
+
 // PartnerCatalog asks a partner, named by DID, DSP address or title, for its catalogue.
 func (c *Client) PartnerCatalog(ctx context.Context, partner string) (PartnerCatalog, error) {
 	return call[PartnerCatalog](ctx, c, "GET", "/partner-catalog?partner="+url.QueryEscape(partner), nil)

@@ -54,6 +54,13 @@ type Partner struct {
 	Seen  time.Time `json:"seen,omitzero"`
 }
 
+// FixPartner gives the address of a counterpart that announces itself nowhere.
+type FixPartner struct {
+	ID    string `json:"id" minLength:"1" maxLength:"2048" doc:"As its messages name it: a DID or any other id, compared whole"`
+	Base  string `json:"base" minLength:"1" maxLength:"2048" doc:"Address below which it takes messages of DSP 2025-1; it is taken as it is"`
+	Title string `json:"title,omitempty" maxLength:"500"`
+}
+
 // Partners is the list of counterparts.
 type Partners struct {
 	Items []Partner `json:"items"`

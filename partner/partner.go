@@ -99,7 +99,7 @@ func Open(c Config) (*Room, error) {
 	return r, nil
 }
 
-// Resolve finds a counterpart by its DID, the root, base or version document URL
+// Resolve finds a counterpart whose address people have fixed; else by its DID, the root, base or version document URL
 // of its connector, or the title that it was given. It reads the version
 // document and believes it for 5 minutes; nothing else is sent.
 //
@@ -134,9 +134,13 @@ func (r *Room) Resolve(ctx context.Context, p participant.ID, who string) (Partn
 }
 
 func (r *Room) resolve(ctx context.Context, p participant.ID, who string) (Partner, error) {
-	switch {
-	case who == "":
+	if who == "" {
 		return Partner{}, fault.PartnerUnknown.At("", "name", "")
+	}
+	if known, ok, err := r.fixed(ctx, p, who); ok || err != nil {
+		return known, err
+	}
+	switch {
 	case strings.HasPrefix(who, "did:"):
 		return r.byDID(ctx, who)
 	case strings.Contains(who, "://"):

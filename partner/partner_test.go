@@ -307,3 +307,27 @@ func FuzzVersionDocument(f *testing.F) {
 		_ = vs.offered()
 	})
 }
+
+func TestAFixedAddressIsTakenAsItIs(t *testing.T) {
+	t.Parallel()
+	r := room(t, storetest.Open(t, Schema), nil)
+	if _, err := r.Fix(t.Context(), tokyo, Partner{DID: "TCK_PARTICIPANT", Base: "http://127.0.0.1:1/dsp/", Title: "the kit"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, who := range []string{"TCK_PARTICIPANT", "the kit", "http://127.0.0.1:1/dsp"} {
+		if got, err := r.Resolve(t.Context(), tokyo, who); err != nil || got.DID != "TCK_PARTICIPANT" || got.Base != "http://127.0.0.1:1/dsp" {
+			t.Errorf("%s: %+v, %v", who, got, err)
+		}
+	}
+	if got, err := r.Fix(t.Context(), tokyo, Partner{DID: "TCK_PARTICIPANT", Base: "http://127.0.0.1:2"}); err != nil || got.Base != "http://127.0.0.1:2" {
+		t.Errorf("moved: %+v, %v", got, err)
+	}
+	if _, err := r.Resolve(t.Context(), "osaka", "TCK_PARTICIPANT"); err == nil {
+		t.Error("another participant finds it")
+	}
+	for _, base := range []string{"", "ftp://x", "https://u@x", "https://x?y", "x/y"} {
+		if _, err := r.Fix(t.Context(), tokyo, Partner{DID: "x", Base: base}); err == nil {
+			t.Errorf("%q is taken", base)
+		}
+	}
+}
