@@ -166,7 +166,8 @@ func (r *Room) refused(ctx context.Context, q Process, d job, j outbox.Job, stat
 		"reason", fmt.Sprintf("%d %s", status, errorWords(answer))))
 	switch status {
 	case 400, 404, 409:
-		last := d.Stray != "" || d.Kind == KindTermination && status != 409 || status == 400 && j.Attempts >= max400 || j.Attempts >= maxOther
+		believed := status == 400 || status == 404 && d.Kind == KindTermination // to a process that ended, nothing is left to say
+		last := d.Stray != "" || believed && j.Attempts >= max400 || j.Attempts >= maxOther
 		if !j.Again || last { // else the state was read just now
 			if settle := r.ask(ctx, q, d, j.ID, last); settle != nil {
 				return settle, nil
