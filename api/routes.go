@@ -284,8 +284,12 @@ func (s *server) startTransfer(ctx context.Context, p participant.ID, in *keyed[
 }
 
 func transferred(q transfer.Process) client.Transfer {
-	return client.Transfer{ID: q.ID, Role: string(q.Role), Counterparty: q.Counterparty, PeerID: q.PeerPid, State: string(q.State),
-		Agreement: q.Agreement, Dataset: q.Dataset, Format: q.As, Reason: q.Reason, Waits: q.Waits(), Created: q.Created, Updated: q.Updated}
+	t := client.Transfer{ID: q.ID, Role: string(q.Role), Counterparty: q.Counterparty, PeerID: q.PeerPid, State: string(q.State),
+		Agreement: q.Agreement, Dataset: q.Dataset, Format: q.As, Reason: q.Reason, Waits: q.Waits(), File: q.File, Created: q.Created, Updated: q.Updated}
+	if q.Facts != nil {
+		t.Bytes, t.Digest = q.Facts.Bytes, q.Facts.Digest
+	}
+	return t
 }
 
 func (s *server) listTransfers(ctx context.Context, p participant.ID, in *page) (client.Transfers, error) {

@@ -191,7 +191,7 @@ type Agreements struct {
 // StartTransfer asks the provider of an agreement for the data.
 type StartTransfer struct {
 	Agreement string `json:"agreement" minLength:"1" maxLength:"2048"`
-	Format    string `json:"format,omitempty" doc:"Distribution format; HttpData-PULL when empty" maxLength:"128"`
+	Format    string `json:"format,omitempty" doc:"Distribution format; HttpData-PULL when empty. With a format that ends in -PUSH the provider sends the data to this node" maxLength:"128"`
 	Key       string `json:"-"` // idempotency key, as of StartNegotiation
 }
 
@@ -207,6 +207,9 @@ type Transfer struct {
 	Format       string    `json:"format"`
 	Reason       string    `json:"reason,omitempty"`
 	Waits        bool      `json:"waits" doc:"It waits for our decision"`
+	File         string    `json:"file,omitempty" doc:"Where what was pushed to this node lies, on its machine; once it arrived whole"`
+	Bytes        int64     `json:"bytes,omitempty" doc:"What the consumer received, or of a push the provider sent"`
+	Digest       string    `json:"digest,omitempty" doc:"sha256:<hex> of the same"`
 	Created      time.Time `json:"created"`
 	Updated      time.Time `json:"updated"`
 }

@@ -34,11 +34,12 @@ type Settings struct {
 	MasterKeyFile string   `name:"master_key_file" default:"<data>/master.key" kind:"path" en:"File with the key that encrypts secrets at rest. KAKEHASHI_MASTER_KEY holds the key itself instead, if set." ja:"保存する秘密情報を暗号化する鍵のファイル。環境変数 KAKEHASHI_MASTER_KEY に鍵そのものを設定した場合は、そちらを使います。"`
 	FilesRoots    []string `name:"files_roots" default:"<data>/files" kind:"path" en:"Folders from which files may be published; nothing outside them is ever read." ja:"公開できるファイルを置くフォルダー。これ以外の場所のファイルは読み込みません。"`
 
-	AllowNetworks   []netip.Prefix `name:"allow_networks" default:"" en:"Private networks in which counterparts may be called, such as 10.0.0.0/8. Without it only public addresses are." ja:"接続を許可する相手方のプライベートネットワーク (例: 10.0.0.0/8)。指定しない場合は、公開アドレスにだけ接続します。"`
-	MaxMessageBytes Size           `name:"max_message_bytes" default:"1MiB" min:"16KiB" max:"64MiB" en:"Largest protocol or API message that is read." ja:"受け付けるプロトコルまたは API のメッセージの最大サイズ。"`
-	OutgoingTimeout time.Duration  `name:"outgoing_timeout" default:"30s" min:"1s" max:"10m" en:"How long one call to a counterpart may take." ja:"相手方への 1 回の呼び出しにかけられる最長時間。"`
-	RetryFor        time.Duration  `name:"retry_for" default:"24h" min:"1m" max:"90d" en:"How long a message is tried again while the counterpart does not answer." ja:"相手方が応答しないメッセージの再送を続ける期間。"`
-	BodyRetention   time.Duration  `name:"body_retention" default:"3650d" min:"1d" max:"36500d" en:"How long the bodies of messages are kept as evidence; their digests stay." ja:"証跡としてメッセージ本文を保存する期間。ダイジェストはその後も残ります。"`
+	AllowNetworks    []netip.Prefix `name:"allow_networks" default:"" en:"Private networks in which counterparts may be called, such as 10.0.0.0/8. Without it only public addresses are." ja:"接続を許可する相手方のプライベートネットワーク (例: 10.0.0.0/8)。指定しない場合は、公開アドレスにだけ接続します。"`
+	MaxMessageBytes  Size           `name:"max_message_bytes" default:"1MiB" min:"16KiB" max:"64MiB" en:"Largest protocol or API message that is read." ja:"受け付けるプロトコルまたは API のメッセージの最大サイズ。"`
+	MaxReceivedBytes Size           `name:"max_received_bytes" default:"4GiB" min:"1KiB" max:"1024GiB" en:"Largest body that a counterpart may push to this node. It is kept in the folder received below data." ja:"相手方がプッシュ転送でこのノードに送れるデータの最大サイズ。data の下のフォルダー received に保存します。"`
+	OutgoingTimeout  time.Duration  `name:"outgoing_timeout" default:"30s" min:"1s" max:"10m" en:"How long one call to a counterpart may take." ja:"相手方への 1 回の呼び出しにかけられる最長時間。"`
+	RetryFor         time.Duration  `name:"retry_for" default:"24h" min:"1m" max:"90d" en:"How long a message is tried again while the counterpart does not answer." ja:"相手方が応答しないメッセージの再送を続ける期間。"`
+	BodyRetention    time.Duration  `name:"body_retention" default:"3650d" min:"1d" max:"36500d" en:"How long the bodies of messages are kept as evidence; their digests stay." ja:"証跡としてメッセージ本文を保存する期間。ダイジェストはその後も残ります。"`
 
 	DecisionWebhook        string `name:"decision_webhook" default:"" kind:"url" en:"Address of your own work-flow that is asked where a dataset or a negotiation says so; needs decision_webhook_key_file. https, or http to this machine." ja:"データセットや交渉で判断が必要になったときに問い合わせる、自組織のワークフローの URL。decision_webhook_key_file も必要です。https、または自マシン宛ての http を指定します。"`
 	DecisionWebhookKeyFile string `name:"decision_webhook_key_file" default:"" kind:"file" en:"File with the key, at least 32 characters, that signs what the webhook is asked (HMAC-SHA256)." ja:"Webhook への問い合わせに署名する鍵 (HMAC-SHA256、32 文字以上) のファイル。"`

@@ -30,6 +30,8 @@ type Session struct {
 	reset  func() // frees a blocked write; set before the session is in use
 	expire *time.Timer
 	ended  bool
+
+	payload string // digest that the format named
 }
 
 // Admit checks the token and the terms for one request. The token may come as
@@ -49,24 +51,35 @@ func (p *Plane) admit(ctx context.Context, token string, f Facts, reset func()) 
 		return nil, fault.GrantUnknown.At("")
 	}
 	digest := sha256.Sum256([]byte(t))
+	return p.join(ctx, f.Grant, func(r record) error {
+		if subtle.ConstantTimeCompare(digest[:], r.digest) != 1 {
+			return fault.GrantUnknown.At("")
+		}
+		return nil
+	}, reset)
+}
+
+// join begins one use of a grant that may says is allowed, if the grant is open
+// and the terms permit it.
+func (p *Plane) join(ctx context.Context, id string, may func(record) error, reset func()) (*Session, error) {
 	for {
-		l, err := p.known(ctx, f.Grant)
+		l, err := p.known(ctx, id)
 		if err != nil {
 			return nil, err
 		}
 		p.mu.Lock()
-		grant, want, state, why := l.Grant, l.digest, l.State, l.Why
+		r := l.record
 		p.mu.Unlock()
-		if subtle.ConstantTimeCompare(digest[:], want) != 1 {
-			return nil, fault.GrantUnknown.At("")
+		if err := may(r); err != nil {
+			return nil, err
 		}
-		if state != StateOpen {
-			return nil, refusal(state, why)
+		if r.State != StateOpen {
+			return nil, refusal(r.State, r.Why)
 		}
 		if err := p.judge(ctx, l); err != nil {
 			return nil, err
 		}
-		s := &Session{Grant: grant, plane: p, live: l, reset: reset}
+		s := &Session{Grant: r.Grant, plane: p, live: l, reset: reset}
 		s.Context, s.cancel = context.WithCancelCause(ctx)
 		p.mu.Lock()
 		if p.closing {

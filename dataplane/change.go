@@ -22,11 +22,21 @@ const tokenBytes = 32
 // token's only copy. A format that no service has is fault.FormatUnknown, a
 // filter that it cannot apply fault.FilterUnsupported.
 func (p *Plane) Open(tx store.Tx, g Grant) (Access, error) {
-	f, err := p.format(g.Service, g.Format)
-	if err != nil {
-		return Access{}, err
+	switch g.Way {
+	case "":
+		g.Way = WayServe
+		fallthrough
+	case WayServe, WayPush:
+		f, err := p.format(g.Service, g.Format)
+		if err != nil {
+			return Access{}, err
+		}
+		g.Service = f.Service
+	case WayReceive:
+		if p.c.Folder == "" {
+			return Access{}, errors.New("open a grant: this data plane has no folder for what it receives")
+		}
 	}
-	g.Service = f.Service
 	if len(g.Filter) > 0 {
 		return Access{}, fault.FilterUnsupported.At("/format", "format", g.Format)
 	}
@@ -43,11 +53,11 @@ func (p *Plane) Open(tx store.Tx, g Grant) (Access, error) {
 	now := p.c.Now()
 	r := record{Info: Info{Grant: g, State: StateOpen, Address: a.Address, Generation: 1, Opened: now}, digest: digest}
 	err = tx.Exec(sqlOpen, string(g.Participant), g.ID, g.Transfer, g.Agreement, g.Counterparty, g.Dataset, g.Service,
-		g.Format, digest, string(g.Source), string(g.Filter), now.UnixMicro(), a.Address)
+		g.Format, digest, string(g.Source), string(g.Filter), now.UnixMicro(), a.Address, string(g.Way))
 	if err != nil {
 		return Access{}, fmt.Errorf("open a grant: %w", err)
 	}
-	if err := p.leaf(tx, "kh.grant.opened", g, map[string]string{"format": g.Format}, ""); err != nil {
+	if err := p.leaf(tx, "kh.grant.opened", g, map[string]string{"format": g.Format, "way": string(g.Way)}, ""); err != nil {
 		return Access{}, err
 	}
 	tx.AfterCommit(func() { // so that the first request reads nothing
@@ -139,6 +149,25 @@ func (p *Plane) Suspend(tx store.Tx, who participant.ID, grant, why string) erro
 // Resume opens a suspended grant again at the same address with a new token.
 func (p *Plane) Resume(tx store.Tx, who participant.ID, grant string) (Access, error) {
 	return p.renew(tx, who, grant, StateSuspended, "kh.grant.resumed")
+}
+
+// Reopen opens a suspended grant again with the token that it had: for those
+// whose address was told before the transfer began. An open one stays as it is.
+func (p *Plane) Reopen(tx store.Tx, who participant.ID, grant string) error {
+	r, err := scan(tx.QueryRow(sqlReopen, string(who), grant))
+	if errors.Is(err, store.ErrNotFound) {
+		if r, err = p.row(tx, who, grant); err == nil && r.State == StateClosed {
+			err = refusal(r.State, r.Why)
+		}
+		return err
+	} else if err != nil {
+		return fmt.Errorf("reopen grant %s: %w", grant, err)
+	}
+	if err := p.leaf(tx, "kh.grant.resumed", r.Grant, map[string]string{}, ""); err != nil {
+		return err
+	}
+	tx.AfterCommit(func() { p.stale(grant) })
+	return nil
 }
 
 // Reissue gives an open grant a new token; the old one ends with the commit,

@@ -25,6 +25,7 @@ func ConnContext(ctx context.Context, c net.Conn) context.Context {
 type connection struct {
 	ctl *http.ResponseController
 	raw *net.TCPConn // of HTTP/1 with ConnContext; else nil
+	in  bool         // the request has a body that may be waited for
 
 	mu    sync.Mutex
 	ended bool
@@ -32,7 +33,7 @@ type connection struct {
 }
 
 func newConnection(w http.ResponseWriter, r *http.Request) *connection {
-	c := &connection{ctl: http.NewResponseController(w)}
+	c := &connection{ctl: http.NewResponseController(w), in: r.Method == http.MethodPost || r.Method == http.MethodPut}
 	if r.ProtoMajor == 1 { // an HTTP/2 connection carries others' responses too
 		conn, _ := r.Context().Value(connKey{}).(net.Conn)
 		c.raw = tcp(conn)
@@ -61,6 +62,9 @@ func (c *connection) free() {
 	c.freed = true
 	if c.raw != nil {
 		_ = c.raw.SetLinger(0) // it fails on a closed connection only
+	}
+	if c.in {
+		_ = c.ctl.SetReadDeadline(time.Unix(1, 0))
 	}
 	_ = c.ctl.SetWriteDeadline(time.Unix(1, 0)) // not supported: the next write sees the cut
 }

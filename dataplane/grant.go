@@ -1,5 +1,6 @@
-// Package dataplane hands out bytes under contract. It owns the grants: each is
-// the right of one counterparty to use one address for as long as its transfer
+// Package dataplane moves bytes under contract. It owns the grants: each is the
+// right of one counterparty to use one address, to fetch from it or to send one
+// body to it, or the duty of this node to send one, for as long as its transfer
 // and its agreement last. Every request is admitted by its token and by the
 // terms, metered in windows of use, and put on record; a cut ends the next
 // request and the open streams.
@@ -12,6 +13,7 @@ import (
 	"context"
 	"embed"
 	"encoding/json"
+	"io"
 	"io/fs"
 	"net/http"
 	"time"
@@ -35,9 +37,19 @@ func sub(f embed.FS, dir string) fs.FS {
 	return s
 }
 
+// Way is in which direction the bytes of a grant go, and who begins.
+type Way string
+
+const (
+	WayServe   Way = "serve"   // the counterparty fetches, as often as it likes
+	WayReceive Way = "receive" // the counterparty sends us one body, with POST or PUT
+	WayPush    Way = "push"    // Push sends one body to the counterparty's address
+)
+
 // Grant is what one transfer opened. It never changes; its state does.
 type Grant struct {
 	ID           string // made by Open
+	Way          Way    // "" is WayServe
 	Participant  participant.ID
 	Transfer     string // our process id of the transfer
 	Counterparty string
@@ -71,7 +83,18 @@ type Format struct {
 	// Serve answers one admitted request. The URL's path is relative to the
 	// grant's base and starts with "/"; the request's context ends with the grant.
 	// A body that ends before its Content-Length is reset, never ended cleanly.
+	// A push is the answer to a GET of "/", sent on to the counterparty.
 	Serve func(http.ResponseWriter, *http.Request, *Session)
+	// Receive takes the body that a counterparty sends, whole or with an error;
+	// nil is a file of the node. The body ends with the grant.
+	Receive func(context.Context, *Session, http.Header, io.Reader) error
+}
+
+// Moved is one body that went from one side to the other whole.
+type Moved struct {
+	Bytes  int64
+	Digest string // sha256:<hex>
+	File   string // of a received body without a Receive: its path; else ""
 }
 
 // Gate says whether an agreement permits access now, and until when the answer

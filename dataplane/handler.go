@@ -42,6 +42,10 @@ func (p *Plane) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer s.End()
+	if s.Way == WayReceive {
+		p.receive(w, r, below.Path, s, conn)
+		return
+	}
 	f, err := p.format(s.Service, s.Format)
 	if err == nil {
 		err = p.begin(s)

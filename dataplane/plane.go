@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"strings"
 	"sync"
 	"time"
@@ -38,9 +39,16 @@ type Config struct {
 	Evidence     Recorder
 	Participants func(participant.ID) (participant.Participant, bool)
 	Formats      []Format
-	Now          func() time.Time // nil: time.Now
-	Rand         io.Reader        // nil: crypto/rand
-	Log          *slog.Logger     // nil: slog.Default()
+	// Folder is where received bodies lie, each under the id of its grant; "":
+	// none is received.
+	Folder      string
+	MaxReceived int64 // largest received body in bytes; 0: 4 GiB
+	// Received is told of each body that arrived whole, in the unit that puts it on record.
+	Received func(store.Tx, Grant, Moved) error
+	HTTP     *http.Client     // reaches addresses of counterparties; nil: nothing is pushed
+	Now      func() time.Time // nil: time.Now
+	Rand     io.Reader        // nil: crypto/rand
+	Log      *slog.Logger     // nil: slog.Default()
 }
 
 // Plane is the data plane inside a node. Its methods may be called at once from
@@ -55,6 +63,7 @@ type Plane struct {
 	timer   *time.Timer          // next sweep; armed only while windows are open
 	due     time.Time
 	closing bool
+	taking  map[string]bool // grants whose body is being received
 
 	sweeping sync.Mutex     // one sweep at a time
 	sessions sync.WaitGroup // running sessions
@@ -90,7 +99,7 @@ func New(ctx context.Context, c Config) (*Plane, error) {
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
-	p := &Plane{c: c, formats: map[formatKey]*Format{}, live: map[string]*live{}, open: map[*window]struct{}{}}
+	p := &Plane{c: c, formats: map[formatKey]*Format{}, live: map[string]*live{}, open: map[*window]struct{}{}, taking: map[string]bool{}}
 	for i := range c.Formats {
 		f := &c.Formats[i]
 		word, dir, _ := strings.Cut(f.Name, "-")
@@ -98,10 +107,16 @@ func New(ctx context.Context, c Config) (*Plane, error) {
 			return nil, fmt.Errorf("format %q of service %q: a name is Word-PULL or Word-PUSH", f.Name, f.Service)
 		}
 		k := formatKey{f.Service, f.Name}
-		if f.Serve == nil || p.formats[k] != nil {
+		if f.Serve == nil && f.Receive == nil || p.formats[k] != nil {
 			return nil, fmt.Errorf("format %q of service %q serves nothing or is there twice", f.Name, f.Service)
 		}
 		p.formats[k] = f
+	}
+	if p.c.MaxReceived <= 0 {
+		p.c.MaxReceived = 4 << 30
+	}
+	if err := p.sweepParts(); err != nil {
+		return nil, fmt.Errorf("remove what a crash left of received bodies: %w", err)
 	}
 	if err := p.recover(ctx); err != nil {
 		return nil, fmt.Errorf("close the windows that a crash left open: %w", err)

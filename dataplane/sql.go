@@ -12,11 +12,11 @@ import (
 
 const (
 	sqlOpen = `INSERT INTO dataplane_grants (participant, id, transfer, agreement, counterparty, dataset, service, format,
-		token_digest, source, filter, state, why, opened, closed, address, generation, bytes, items, requests)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'open', '', $12, 0, $13, 1, 0, 0, 0)`
+		token_digest, source, filter, state, why, opened, closed, address, generation, bytes, items, requests, way)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'open', '', $12, 0, $13, 1, 0, 0, 0, $14)`
 
 	grantColumns = `participant, id, transfer, agreement, counterparty, dataset, service, format,
-		source, filter, state, why, opened, closed, address, generation, bytes, items, requests, token_digest`
+		source, filter, state, why, opened, closed, address, generation, bytes, items, requests, token_digest, way, received`
 
 	sqlByID = `SELECT ` + grantColumns + ` FROM dataplane_grants WHERE id = $1`
 	sqlGet  = `SELECT ` + grantColumns + ` FROM dataplane_grants WHERE participant = $1 AND id = $2`
@@ -27,6 +27,11 @@ const (
 		WHERE participant = $1 AND id = $2 AND state = 'open' RETURNING ` + grantColumns
 	sqlToken = `UPDATE dataplane_grants SET state = 'open', why = '', token_digest = $3, generation = generation + 1
 		WHERE participant = $1 AND id = $2 AND state = $4 RETURNING ` + grantColumns
+	sqlReopen = `UPDATE dataplane_grants SET state = 'open', why = ''
+		WHERE participant = $1 AND id = $2 AND state = 'suspended' RETURNING ` + grantColumns
+	// One body a grant: the second one finds it taken.
+	sqlReceived = `UPDATE dataplane_grants SET received = $3
+		WHERE participant = $1 AND id = $2 AND state = 'open' AND received = '' RETURNING id`
 	sqlOfAgreement = `SELECT id FROM dataplane_grants WHERE participant = $1 AND agreement = $2 AND state <> 'closed'`
 
 	// One statement decides and writes: a grant that was closed by anybody opens no window.
@@ -37,7 +42,7 @@ const (
 		WHERE participant = $1 AND grant_id = $2 AND id = $3 AND state = 'open' RETURNING opened`
 	sqlCount = `UPDATE dataplane_grants SET bytes = bytes + $3, items = items + $4, requests = requests + $5
 		WHERE participant = $1 AND id = $2`
-	sqlLeftOpen = `SELECT w.id, w.opened, g.participant, g.id, g.transfer, g.agreement, g.counterparty, g.dataset, g.service, g.format
+	sqlLeftOpen = `SELECT w.id, w.opened, g.participant, g.id, g.transfer, g.agreement, g.counterparty, g.dataset, g.service, g.format, g.way
 		FROM dataplane_windows w JOIN dataplane_grants g ON g.participant = w.participant AND g.id = w.grant_id
 		WHERE w.state = 'open' ORDER BY w.participant, w.id LIMIT 200`
 )
@@ -45,7 +50,8 @@ const (
 // record is a row of dataplane_grants.
 type record struct {
 	Info
-	digest []byte
+	digest   []byte
+	received string // digest of the body that arrived, "" before that
 }
 
 func scan(row store.Row) (record, error) {
@@ -54,7 +60,7 @@ func scan(row store.Row) (record, error) {
 	var opened, closed int64
 	err := row.Scan((*string)(&r.Participant), &r.ID, &r.Transfer, &r.Agreement, &r.Counterparty, &r.Dataset, &r.Service,
 		&r.Format, &source, &filter, &r.State, &r.Why, &opened, &closed, &r.Address, &r.Generation,
-		&r.Bytes, &r.Items, &r.Requests, &r.digest)
+		&r.Bytes, &r.Items, &r.Requests, &r.digest, (*string)(&r.Way), &r.received)
 	if err != nil {
 		return record{}, err
 	}

@@ -133,6 +133,7 @@ func (s *Session) Count(bytes, items int64) {
 func (s *Session) Payload(digest string) {
 	s.plane.mu.Lock()
 	defer s.plane.mu.Unlock()
+	s.payload = digest
 	if w := s.live.window; w != nil && !w.sealed {
 		w.payload = digest
 	}
@@ -319,6 +320,9 @@ func (p *Plane) closeRow(tx store.Tx, g Grant, id, state string, bytes, items, r
 		"bytes": strconv.FormatInt(bytes, 10), "requests": strconv.FormatInt(requests, 10),
 		"meaning": "handed to the operating system", // decisions 24, 25: not yet delivered
 	}
+	if g.Way == WayReceive {
+		facts["meaning"] = "received"
+	}
 	if items > 0 {
 		facts["items"] = strconv.FormatInt(items, 10)
 	}
@@ -346,7 +350,7 @@ func (p *Plane) recover(ctx context.Context) error {
 				var opened int64
 				g := &w.grant
 				err := rows.Scan(&w.id, &opened, (*string)(&g.Participant), &g.ID, &g.Transfer, &g.Agreement,
-					&g.Counterparty, &g.Dataset, &g.Service, &g.Format)
+					&g.Counterparty, &g.Dataset, &g.Service, &g.Format, (*string)(&g.Way))
 				if err != nil {
 					return errors.Join(err, rows.Close())
 				}

@@ -81,6 +81,9 @@ type Node struct {
 // tokenFile holds the API token that the command line uses on this machine.
 const tokenFile = "api.token"
 
+// receivedFolder holds what counterparts push to us, below the data folder.
+const receivedFolder = "received"
+
 // schemas are the tables of everything that keeps some.
 func schemas(s config.Settings) []store.Schema {
 	all := []store.Schema{participant.Schema, evidence.Schema, outbox.Schema, identity.Schema, partner.Schema, account.Schema,
@@ -183,7 +186,9 @@ func (n *Node) openRooms(ctx context.Context) error {
 		return err
 	}
 	if n.plane, err = dataplane.New(ctx, dataplane.Config{DB: n.db, Gate: engine, Evidence: n.evidence, Participants: n.participants.Get,
-		Formats: formats, Now: now, Rand: rand.Reader, Log: log}); err != nil {
+		Formats: formats, Folder: filepath.Join(s.Data, receivedFolder), MaxReceived: int64(s.MaxReceivedBytes), HTTP: way.Stream(),
+		Received: func(tx store.Tx, g dataplane.Grant, m dataplane.Moved) error { return n.transfers.Received(tx, g, m) },
+		Now:      now, Rand: rand.Reader, Log: log}); err != nil {
 		return err
 	}
 	n.closer = append(n.closer, n.plane.Close)

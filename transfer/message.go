@@ -14,7 +14,7 @@ import (
 	"kakehashi/participant"
 )
 
-// Members of our completion message that say what arrived. Others pass them
+// Members of our completion message that say what arrived, or what we pushed. Others pass them
 // over; of a consumer that does not send them the provider only knows what it
 // handed out (decisions 25).
 const (
@@ -30,7 +30,11 @@ func message(p Process, who participant.Participant, kind Kind, id string, acces
 	consumer, provider := p.Pids()
 	switch kind {
 	case KindRequest:
-		return dsp2025.Marshal(&dsp2025.TransferRequest{ID: id, ConsumerPid: consumer, AgreementID: p.Agreement, Format: p.As, CallbackAddress: who.Base})
+		m := &dsp2025.TransferRequest{ID: id, ConsumerPid: consumer, AgreementID: p.Agreement, Format: p.As, CallbackAddress: who.Base}
+		if access != nil {
+			m.DataAddress = dsp2025.PushAddress(access.Address, access.Token)
+		}
+		return dsp2025.Marshal(m)
 	case KindStart:
 		m := &dsp2025.TransferStart{ID: id, ProviderPid: provider, ConsumerPid: consumer}
 		if access != nil {
@@ -42,7 +46,7 @@ func message(p Process, who participant.Participant, kind Kind, id string, acces
 		return dsp2025.Marshal(m)
 	case KindCompletion:
 		b, err := dsp2025.Marshal(&dsp2025.TransferCompletion{ID: id, ProviderPid: provider, ConsumerPid: consumer})
-		if err != nil || p.Facts == nil || p.Role != Consumer {
+		if err != nil || p.Facts == nil || p.Role != Consumer && !isPush(p.As) {
 			return b, err
 		}
 		b = with(b, PayloadBytes, strconv.FormatInt(p.Facts.Bytes, 10))
@@ -141,7 +145,7 @@ type incoming struct {
 	id, consumer, provider string
 
 	agreement, format, callback string
-	address                     bool // it has a data address
+	address                     *dsp2025.DataAddress // nil for none
 	code, reason                string
 	facts                       *Facts
 }
@@ -152,10 +156,10 @@ func read(m Message) (incoming, error) {
 	case KindRequest:
 		d, err := decoded[dsp2025.TransferRequest](m)
 		return incoming{id: d.ID, consumer: d.ConsumerPid, agreement: d.AgreementID, format: d.Format,
-			callback: d.CallbackAddress, address: d.DataAddress != nil}, err
+			callback: d.CallbackAddress, address: d.DataAddress}, err
 	case KindStart:
 		d, err := decoded[dsp2025.TransferStart](m)
-		return incoming{id: d.ID, consumer: d.ConsumerPid, provider: d.ProviderPid, address: d.DataAddress != nil}, err
+		return incoming{id: d.ID, consumer: d.ConsumerPid, provider: d.ProviderPid, address: d.DataAddress}, err
 	case KindSuspension:
 		d, err := decoded[dsp2025.TransferSuspension](m)
 		return incoming{id: d.ID, consumer: d.ConsumerPid, provider: d.ProviderPid, code: d.Code, reason: words(d.Reason)}, err
@@ -174,7 +178,7 @@ func read(m Message) (incoming, error) {
 	return incoming{}, fault.BadMessage.At("/@type", "reason", "not a message of the transfer process")
 }
 
-// readFacts takes what the consumer says that it received; nil if it says nothing.
+// readFacts takes what the sender says that it received or sent; nil if it says nothing.
 func readFacts(body []byte) (*Facts, error) {
 	var more struct {
 		Digest string `json:"https://kakehashi.dev/ns/digest"`

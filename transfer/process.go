@@ -41,20 +41,21 @@ type Body struct {
 	Peer    string         `json:"peer"` // address below which the counterpart's process is reached
 	Dataset string         `json:"dataset"`
 	As      string         `json:"format"`          // Word-PULL or Word-PUSH
-	Grant   string         `json:"grant,omitzero"`  // provider: the grant of the data plane
-	Tap     Tap            `json:"tap,omitzero"`    // provider: its state
+	Grant   string         `json:"grant,omitzero"`  // the grant of our data plane: the provider's, and of a push the consumer's too
+	Tap     Tap            `json:"tap,omitzero"`    // its state
 	Asking  process.Asking `json:"asking,omitzero"` // provider: where we decide by ourselves
-	Access  string         `json:"access,omitzero"` // consumer: digest of the start message that holds address and token
+	Access  string         `json:"access,omitzero"` // digest of the message that holds address and token: of a pull the start that came, of a push the request
 	Pending *Pending       `json:"pending,omitzero"`
 	Seen    []Seen         `json:"seen,omitzero"` // messages applied, newest last
 	Facts   *Facts         `json:"facts,omitzero"`
+	File    string         `json:"file,omitzero"` // consumer: where a pushed body lies
 	Code    string         `json:"code,omitzero"` // of the last suspension or termination
 	Reason  string         `json:"reason,omitzero"`
 
 	TerminatedBy Role `json:"terminated_by,omitzero"`
 }
 
-// Tap is the state of the provider's grant.
+// Tap is the state of the grant.
 type Tap string
 
 const (
@@ -63,7 +64,8 @@ const (
 	TapClosed Tap = "closed"
 )
 
-// Facts is what the consumer says of the bytes that it received.
+// Facts is what is known of the bytes that went over: what the consumer received,
+// or of a push what the provider sent.
 type Facts struct {
 	Bytes  int64  `json:"bytes"`
 	Digest string `json:"digest,omitzero"` // sha256:..., of the whole

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"kakehashi/agreement"
@@ -64,6 +65,9 @@ func (r *Room) request(ctx context.Context, p participant.ID, caller identity.Ca
 	}
 	q := newProcess(p, Provider, caller.ID, r.c.Now())
 	q.Peer, q.Agreement, q.As = in.callback, in.agreement, in.format
+	if in.address != nil {
+		q.Access = evidence.Digest(m.Body)
+	}
 	c := r.change(q)
 	c.fresh, c.caller = true, &caller
 	if err := r.admit(ctx, &q, c, in); err != nil {
@@ -118,10 +122,13 @@ func (r *Room) admit(ctx context.Context, q *Process, c *change, in incoming) er
 	switch pull := strings.HasSuffix(q.As, "-PULL"); {
 	case !slices.Contains(c.source.Formats, q.As):
 		return fault.FormatNotOffered.At("/format", "dataset", q.Dataset, "format", q.As, "formats", strings.Join(c.source.Formats, ", "))
-	case pull && in.address:
+	case pull && in.address != nil:
 		return fault.AddressNotAllowed.At("/dataAddress", "format", q.As)
-	case !pull && !in.address:
+	case !pull && in.address == nil:
 		return fault.AddressMissing.At("/dataAddress")
+	case !pull:
+		_, err := target(*in.address)
+		return err
 	}
 	return nil
 }
@@ -223,7 +230,13 @@ func (r *Room) judge(ctx context.Context, q Process, caller identity.Caller, m M
 		if _, err := r.c.Gate.Access(ctx, q.Participant, q.Agreement, c.now); err != nil {
 			return out, err
 		}
-	case m.Kind == KindStart && in.address:
+		if in.address != nil && isPush(q.As) { // it wants the rest elsewhere
+			if _, err := target(*in.address); err != nil {
+				return out, err
+			}
+			q.Access = e.Digest
+		}
+	case m.Kind == KindStart && in.address != nil && !isPush(q.As):
 		q.Access = e.Digest
 	case m.Kind == KindStart && q.Access == "" && strings.HasSuffix(q.As, "-PULL"):
 		return out, fault.BadMessage.At("/dataAddress", "reason", "the start of a pull brings the address")
@@ -252,7 +265,7 @@ func (r *Room) took(ctx context.Context, c *change, q Process, m Message, in inc
 		return fault.WrongState.At("", "message", string(m.Kind), "state", name(q.State)).Because(err)
 	}
 	class := evidence.ClassMessage
-	if m.Kind == KindStart && in.address {
+	if in.address != nil {
 		class = evidence.ClassSecret
 	}
 	c.bodies = append(c.bodies, evidence.Body{Digest: e.Digest, Bytes: m.Body, Class: class})
@@ -289,8 +302,14 @@ func (r *Room) took(ctx context.Context, c *change, q Process, m Message, in inc
 	if m.Kind == KindRequest {
 		facts["format"] = q.As
 	}
+	if m.Kind == KindCompletion && in.facts != nil && q.Role == Consumer {
+		facts["claimed_bytes"] = strconv.FormatInt(in.facts.Bytes, 10)
+		if in.facts.Digest != "" {
+			hashes["claimed"] = in.facts.Digest
+		}
+	}
 	c.record(at, evidence.In, hashes, facts)
-	return nil
+	return c.finishes(c.p)
 }
 
 // stray answers a message of another process of the counterpart for ours: that

@@ -3,7 +3,8 @@
 // messages out. The provider's side opens and closes grants of the data plane in
 // the same units.
 //
-// It moves no bytes (dataplane does) and speaks no HTTP (dsphttp does).
+// A push is a job of its own, beside the messages. It moves no bytes (dataplane
+// does) and speaks no HTTP (dsphttp does).
 package transfer
 
 import (
@@ -45,6 +46,7 @@ type Config struct {
 	Asker        process.Asker    // nil: nobody is told that a process waits
 	Quota        process.Quota    // nil: no limits
 	Patience     process.Patience // nil: nothing is learned
+	Finish       time.Duration    // how long after a pushed body arrived we leave the completion to the provider; 0: a minute
 	Now          func() time.Time
 	Log          *slog.Logger
 }
@@ -84,7 +86,9 @@ type Plane interface {
 	Suspend(tx store.Tx, p participant.ID, grant, why string) error
 	Resume(tx store.Tx, p participant.ID, grant string) (dataplane.Access, error)
 	Reissue(tx store.Tx, p participant.ID, grant string) (dataplane.Access, error)
+	Reopen(tx store.Tx, p participant.ID, grant string) error
 	Stop(tx store.Tx, p participant.ID, grant, why string) error
+	Push(ctx context.Context, p participant.ID, grant string, t dataplane.Target) (dataplane.Moved, error)
 }
 
 // Evidence puts leaves and bodies on record.
@@ -171,7 +175,12 @@ func Open(c Config) (*Room, error) {
 	if r.decider == nil {
 		r.decider = StartAtOnce{}
 	}
+	if r.c.Finish <= 0 {
+		r.c.Finish = time.Minute
+	}
 	c.Outbox.Handle(JobSend, r.send, outbox.OnFail(r.failed))
+	c.Outbox.Handle(JobPush, r.push, outbox.OnFail(r.unpushed))
+	c.Outbox.Handle(JobFinish, r.finish)
 	return r, nil
 }
 

@@ -37,17 +37,18 @@ type StartRequest struct {
 	Key       string // idempotency key, "" for none: the same key starts one transfer
 	Agreement string
 	Base      string // address below which the provider takes DSP messages
-	Format    string // Word-PULL, as the catalogue shows it
+	Format    string // Word-PULL or Word-PUSH, as the catalogue shows it
 }
 
-// Start asks for the data: the process is kept and its request put in one unit.
+// Start asks for the data: the process is kept and its request put in one unit,
+// for a push with the grant of ours to which the provider sends.
 // Its state stays None until the provider has taken it.
 func (r *Room) Start(ctx context.Context, p participant.ID, s StartRequest) (Process, error) {
 	if err := callbackOK(s.Base); err != nil {
 		return Process{}, err
 	}
-	if !strings.HasSuffix(s.Format, "-PULL") {
-		return Process{}, fault.FormatNotOffered.At("/format", "dataset", s.Agreement, "format", s.Format, "formats", "Word-PULL")
+	if !strings.HasSuffix(s.Format, "-PULL") && !isPush(s.Format) {
+		return Process{}, fault.FormatNotOffered.At("/format", "dataset", s.Agreement, "format", s.Format, "formats", "Word-PULL, Word-PUSH")
 	}
 	a, err := r.c.Agreements.Get(ctx, p, s.Agreement)
 	if err != nil {
@@ -315,6 +316,13 @@ func (r *Room) settleAt(tx store.Tx, q Process, e Event) error {
 	if err := r.step(c, q, e); err != nil {
 		return err
 	}
+	at := c.p
+	if e.What == Acknowledged && sent.Kind == KindStart {
+		if err := r.pushes(c); err != nil {
+			return err
+		}
+	}
+	at.Version = c.p.Version
 	hashes, facts := map[string]string{}, map[string]string{}
 	direction := ""
 	switch e.What {
@@ -327,7 +335,7 @@ func (r *Room) settleAt(tx store.Tx, q Process, e Event) error {
 	case Received:
 		facts["reason"] = clip(e.Reason)
 	}
-	c.record(c.p, direction, hashes, facts)
+	c.record(at, direction, hashes, facts)
 	if e.What == Acknowledged && bound != "" && e.PeerPid != "" && e.PeerPid != bound {
 		if err := c.endStray(e.PeerPid); err != nil { // it had spoken first under another pid
 			return err

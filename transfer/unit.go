@@ -34,14 +34,15 @@ type change struct {
 	bodies  []evidence.Body
 	jobs    []outbox.Job
 	drops   []string
-	reached *Pending // our message that this unit counts as acknowledged
-	tap     Do       // Pause or Close, "" for neither
-	start   bool     // our start message is written in the unit, with the token that it makes
-	source  Source   // for a start of ours
+	reached *Pending      // our message that this unit counts as acknowledged
+	tap     Do            // Pause or Close, "" for neither
+	start   bool          // our message is written in the unit, with the token that it makes
+	source  Source        // for a start of ours
+	finish  time.Duration // Config.Finish
 }
 
 func (r *Room) change(q Process) *change {
-	return &change{p: q, was: q.Version, over: q.State.Final(), waited: q.Waits(), now: r.c.Now()}
+	return &change{p: q, was: q.Version, over: q.State.Final(), waited: q.Waits(), now: r.c.Now(), finish: r.c.Finish}
 }
 
 // step moves the change's process from q by one event and takes up what the
@@ -56,7 +57,7 @@ func (r *Room) step(c *change, q Process, e Event) error {
 	for _, f := range fx {
 		switch f.Do {
 		case Send:
-			if f.Kind == KindStart && c.p.Role == Provider {
+			if f.Kind == KindStart && c.p.Role == Provider || f.Kind == KindRequest && isPush(c.p.As) {
 				c.start = true // the token exists in the unit only
 				continue
 			}
@@ -200,7 +201,7 @@ func (r *Room) write(tx store.Tx, c *change) error {
 		if err != nil {
 			return err
 		}
-		body, err := r.compose(&q, &access)
+		body, err := r.compose(&q, access)
 		if err != nil {
 			return err
 		}
@@ -269,14 +270,17 @@ func (r *Room) write(tx store.Tx, c *change) error {
 	return nil
 }
 
-// turn notes in q that the provider's tap is closed as the machine wants it, and
-// gives what does it.
+// turn notes in q that the tap is closed as the machine wants it, or as the state
+// of a push that we receive wants it, and gives what does it.
 func (r *Room) turn(c *change, q *Process) func(store.Tx) error {
 	why := q.Reason
 	if why == "" {
 		why = "the transfer is " + strings.ToLower(string(q.State))
 	}
 	grant := q.Grant
+	if grant != "" && q.Role == Consumer && !c.start {
+		return r.receiving(q, why)
+	}
 	switch {
 	case grant == "" || c.start:
 	case c.tap == Close && q.Tap != TapClosed:
@@ -289,8 +293,12 @@ func (r *Room) turn(c *change, q *Process) func(store.Tx) error {
 	return func(store.Tx) error { return nil }
 }
 
-// open gives the address and a new token for a start message of ours.
-func (r *Room) open(tx store.Tx, c *change, q *Process) (dataplane.Access, error) {
+// open gives the address and a new token for a message of ours: the start of a
+// pull, the request of a push. The start of a push has none.
+func (r *Room) open(tx store.Tx, c *change, q *Process) (*dataplane.Access, error) {
+	if isPush(q.As) {
+		return r.openPush(tx, c, q)
+	}
 	var a dataplane.Access
 	var err error
 	switch q.Tap {
@@ -306,5 +314,5 @@ func (r *Room) open(tx store.Tx, c *change, q *Process) (dataplane.Access, error
 		q.Grant = a.Grant
 	}
 	q.Tap = TapOpen
-	return a, err
+	return &a, err
 }

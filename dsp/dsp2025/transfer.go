@@ -1,5 +1,7 @@
 package dsp2025
 
+import "strings"
+
 // TransferRequest is the TransferRequestMessage. DataAddress is for push only.
 type TransferRequest struct {
 	Head
@@ -140,6 +142,7 @@ const (
 	edc = "https://w3id.org/edc/v0.0.1/ns/"
 	// EndpointHTTP is the endpointType of plain HTTP.
 	EndpointHTTP = "https://w3id.org/idsa/v4.1/HTTP"
+	endpointEDC  = "HttpData"
 )
 
 // PullAddress is the address of a start message: what EDC and what others look
@@ -152,12 +155,44 @@ func PullAddress(endpoint, token string) *DataAddress {
 	return &DataAddress{EndpointType: EndpointHTTP, Endpoint: endpoint, EndpointProperties: p}
 }
 
-// URL is the address itself: the member, else EDC's property, else the bare one.
-func (a DataAddress) URL() string {
-	if a.Endpoint != "" {
-		return a.Endpoint
+// PushAddress is the address of a request by push: where one body goes with POST.
+// EDC reads baseUrl, authKey and authCode only (its HttpData sink), others
+// endpoint, authorization and authType.
+func PushAddress(endpoint, token string) *DataAddress {
+	p := []EndpointProperty{{Name: edc + "endpoint", Value: endpoint}, {Name: edc + "type", Value: endpointEDC}}
+	for _, ns := range []string{"", edc} {
+		p = append(p, EndpointProperty{Name: ns + "baseUrl", Value: endpoint}, EndpointProperty{Name: ns + "method", Value: "POST"},
+			EndpointProperty{Name: ns + "authKey", Value: "Authorization"}, EndpointProperty{Name: ns + "authCode", Value: "Bearer " + token},
+			EndpointProperty{Name: ns + "authorization", Value: token}, EndpointProperty{Name: ns + "authType", Value: "bearer"})
 	}
-	return a.Property("endpoint")
+	return &DataAddress{EndpointType: endpointEDC, Endpoint: endpoint, EndpointProperties: p}
+}
+
+// URL is the address itself: the member, else EDC's property, else the bare one,
+// else EDC's baseUrl.
+func (a DataAddress) URL() string {
+	for _, u := range []string{a.Endpoint, a.Property("endpoint"), a.Property("baseUrl")} {
+		if u != "" {
+			return u
+		}
+	}
+	return ""
+}
+
+// Authorization is the header that opens the address, name and value: EDC's
+// authKey and authCode, else the authorization of the specification. "" for none.
+func (a DataAddress) Authorization() (name, value string) {
+	if name, value = a.Property("authKey"), a.Property("authCode"); name != "" && value != "" {
+		return name, value
+	}
+	value = a.Property("authorization")
+	switch {
+	case value == "":
+		return "", ""
+	case strings.EqualFold(a.Property("authType"), "bearer") && !strings.Contains(value, " "):
+		value = "Bearer " + value
+	}
+	return "Authorization", value
 }
 
 // Property reads a property by its name, in EDC's namespace or bare.

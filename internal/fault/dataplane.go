@@ -25,6 +25,37 @@ var (
 		Words{"choose a format that filters item by item, or agree on terms without such a condition", "項目ごとに絞り込める形式を選ぶか、その条件を含まない契約を結んでください"})
 )
 
+// Kinds of bodies that are sent to a counterparty's address, by us or to us.
+var (
+	AlreadyReceived = Define("already-received", 409,
+		Words{"the whole body of this transfer has arrived before", "この転送のデータはすでにすべて受信済みです"},
+		Words{"complete the transfer; to send anything else, start a new one", "転送を完了してください。別のデータを送る場合は、新しい転送を開始してください"})
+	BeingReceived = Define("being-received", 409,
+		Words{"a body of this transfer is being received at this moment", "この転送のデータは現在受信中です"},
+		Words{"wait for the other request to end, then try again", "もう一方のリクエストが終わるのを待ってから、再度お試しください"})
+	ReceivedTooLarge = Define("received-too-large", 413,
+		Words{"the body is larger than the {limit} bytes that this node receives", "データがこのノードで受信できる上限（{limit} バイト）を超えています"},
+		Words{"send less, or have the receiver raise its setting max_received_bytes", "データを小さくするか、受信側で設定 max_received_bytes を引き上げてもらってください"})
+	ReceivedPart = Define("received-part", 400,
+		Words{"the body broke off after {bytes} bytes", "データの受信が {bytes} バイトで途切れました"},
+		Words{"send the whole body again", "データ全体をもう一度送ってください"})
+	ReceivedOther = Define("received-other", 400,
+		Words{"the body has the digest {got}, not the announced {want}", "データのダイジェストは {got} で、通知された {want} と一致しません"},
+		Words{"send the body again as it was announced", "通知した内容どおりのデータをもう一度送ってください"})
+	CannotKeep = Define("received-not-kept", 507,
+		Words{"the node cannot keep what it receives", "受信したデータをノードに保存できません"},
+		Words{"try again later; the node's operator finds the reason in its log", "しばらくしてから再度お試しください。原因はノードの運用者がログで確認できます"})
+	PushRefused = Define("push-refused", 502,
+		Words{"the receiver's address answered {status} {code} {reason}", "受信側のアドレスが {status} {code} {reason} を返しました"},
+		Words{"ask the receiver what its address takes, then start a new transfer", "受信側に受け付け条件を確認してから、新しい転送を開始してください"})
+	PushUnserved = Define("push-unserved", 502,
+		Words{"the data could not be read for sending: {status} {reason}", "送信するデータを読み取れませんでした: {status} {reason}"},
+		Words{"put the source right or publish it again, then start a new transfer", "データの提供元を修正するか再度公開してから、新しい転送を開始してください"})
+	PushBroken = Define("push-broken", 502,
+		Words{"the connection to the receiver's address broke", "受信側アドレスへの接続が切れました"},
+		Words{"it is tried again by itself; check that the receiver's address can be reached", "自動的に再試行します。受信側のアドレスに到達できるか確認してください"})
+)
+
 // Kinds of the file service.
 var (
 	PathRelative = Define("file-path-relative", 400,

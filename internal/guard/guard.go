@@ -71,6 +71,7 @@ func New(c Config) *Guard {
 		TLSClientConfig:        c.TLS,
 		TLSHandshakeTimeout:    c.ConnectTimeout,
 		ResponseHeaderTimeout:  c.Timeout,
+		ExpectContinueTimeout:  2 * time.Second, // a push asks before it sends its body
 		MaxIdleConns:           4096,
 		MaxIdleConnsPerHost:    256, // as many as the outbox has lanes at once
 		IdleConnTimeout:        90 * time.Second,

@@ -1,5 +1,6 @@
 // Package files offers plain files of the node's machine: one file is one
-// dataset, fetched with GET, whole or by ranges, and named by its SHA-256.
+// dataset, fetched with GET, whole or by ranges, or sent to the counterparty's
+// address, and named by its SHA-256.
 //
 // It is not for folders, for files that grow while they are read, or for object
 // storage, and it never reads outside the folders that the node's settings name.
@@ -19,8 +20,9 @@ import (
 )
 
 const (
-	name   = "files"
-	format = "HttpData-PULL"
+	name = "files"
+	pull = "HttpData-PULL"
+	push = "HttpData-PUSH"
 )
 
 //go:embed schema/*.sql
@@ -64,7 +66,7 @@ func open(h services.Host) (services.Service, error) {
 	}
 	s := &service{Host: h, roots: set.Roots}
 	return services.Service{
-		Formats: []dataplane.Format{{Service: name, Name: format, Serve: s.serve}},
+		Formats: []dataplane.Format{{Service: name, Name: pull, Serve: s.serve}, {Service: name, Name: push, Serve: s.serve}},
 		Routes:  s.routes,
 	}, nil
 }

@@ -64,7 +64,7 @@ func (s *service) publish(ctx context.Context, p participant.ID, in client.Publi
 	err = s.DB.Update(ctx, func(tx store.Tx) error {
 		d, err = s.Catalog.Publish(tx, p, catalog.Dataset{
 			ID: in.ID, Title: in.Title, Description: in.Description, Service: name, Asking: asking,
-			Formats: []string{format}, Offers: []catalog.Offer{offer},
+			Formats: []string{pull, push}, Offers: []catalog.Offer{offer},
 		})
 		if err != nil {
 			return err
