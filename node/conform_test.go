@@ -129,6 +129,12 @@ func TestEverythingOnTheWireConforms(t *testing.T) {
 			t.Fatalf("to %s: %+v, %v", step.want, got, err)
 		}
 	}
+	// Ours holds at once; the message follows.
+	if x, err := c.Transfer(ctx, x.ID, 0); err != nil {
+		t.Fatal(err)
+	} else if x, err = provider.client().Transfer(ctx, x.PeerID, waitInTest, "TERMINATED"); err != nil || x.State != "TERMINATED" {
+		t.Fatalf("the provider was not told: %+v, %v", x, err)
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, typ := range []string{"CatalogRequestMessage", "Catalog", "ContractRequestMessage", "ContractNegotiation", "ContractAgreementMessage",
