@@ -39,6 +39,14 @@ func (c *Catalog) check() (string, string) {
 	return first("/@id", need(c.ID), "/participantId", need(c.ParticipantID))
 }
 
+func (c *Catalog) parts() []*Head {
+	heads := make([]*Head, 0, len(c.Dataset))
+	for i := range c.Dataset {
+		heads = append(heads, &c.Dataset[i].Head)
+	}
+	return heads
+}
+
 func (c *Catalog) whole() (string, string) {
 	for i := range c.Dataset {
 		if at, reason := c.Dataset[i].whole(); reason != "" {

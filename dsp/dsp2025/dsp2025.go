@@ -1,16 +1,22 @@
 // Package dsp2025 is the wire format of the Dataspace Protocol 2025-1: its
-// messages and objects, strict when written, tolerant of further members when
-// read. Received bytes are the caller's to keep.
+// messages and objects, strict when written, tolerant when read: further members,
+// and any form of JSON-LD (package expanded). Received bytes are the caller's to
+// keep.
 //
 // It is not for states, rules of sequence, HTTP or policy. Another edition of
 // the protocol is another package beside it.
 package dsp2025
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/go-json-experiment/json/jsontext"
+
+	"kakehashi/dsp/dsp2025/expanded"
 	"kakehashi/internal/fault"
 	"kakehashi/internal/strictjson"
 )
@@ -38,13 +44,28 @@ const (
 )
 
 // Head is what each message and top-level object begins with. Marshal fills
-// Context and Type.
+// Context and Type. Further is Decode's own: the members that the type does not
+// declare, empty when it returns.
 type Head struct {
 	Context strictjson.Raw `json:"@context,omitzero"`
 	Type    string         `json:"@type"`
+	Further strictjson.Raw `json:",embed"`
 }
 
 func (h *Head) head() *Head { return h }
+
+// further empties what Decode looked at and says whether a member of the
+// protocol was among it.
+func (h *Head) further(m Message) bool {
+	found := spelled(h.Further)
+	h.Further = nil
+	if p, ok := m.(interface{ parts() []*Head }); ok {
+		for _, part := range p.parts() {
+			found = part.further(nil) || found
+		}
+	}
+	return found
+}
 
 // Message is a message or a top-level object.
 type Message interface {
@@ -80,71 +101,146 @@ func Marshal(m Message) ([]byte, error) {
 }
 
 // Decode reads one message or object of type T. Doubled members are refused,
-// further members passed over. Every error is fault.BadMessage with the JSON
-// pointer as its place.
+// further members passed over. A compact message is read as plain JSON; one in
+// another form of JSON-LD is written compactly first (package expanded), its
+// policies too, while those of a compact message stay as they arrived. Every
+// error is fault.BadMessage with the JSON pointer as its place.
 func Decode[T any](b []byte) (T, error) {
-	var v T
+	v, other, err := plain[T](b)
+	if !other {
+		return v, err
+	}
+	return slow[T](b, err)
+}
+
+// plain reads a compact message. other tells that it may be another form of
+// JSON-LD; err is then what stands in its way if it is meant to be compact.
+func plain[T any](b []byte) (v T, other bool, err error) {
 	m, ok := any(&v).(Message)
 	if !ok {
-		return v, fmt.Errorf("dsp2025: %T is no message of the protocol", v)
+		return v, false, fmt.Errorf("dsp2025: %T is no message of the protocol", v)
 	}
 	if err := strictjson.DecodeOpen(b, &v); err != nil {
 		var at string
 		reason := err.Error()
 		if e, ok := err.(*strictjson.Error); ok {
 			at, reason = e.Pointer, e.Reason
+			other = e.Form
 		}
-		return v, fault.BadMessage.At(at, "reason", reason)
+		return v, other, fault.BadMessage.At(at, "reason", reason)
 	}
 	h := m.head()
-	if reason := readContext(h.Context); reason != "" {
-		return v, fault.BadMessage.At("/@context", "reason", reason)
+	if reason, inline := readContext(h.Context); reason != "" {
+		none := len(h.Context) == 0 && (strings.Contains(h.Type, ":") || spelled(h.Further))
+		return v, inline || none, fault.BadMessage.At("/@context", "reason", reason)
 	}
 	if got := bare(h.Type); got != m.typeName() && !alike(m.typeName(), got) {
-		return v, fault.BadMessage.At("/@type", "reason", "the type is "+quoted(h.Type)+", expected here is "+m.typeName())
+		return v, strings.Contains(got, ":") || h.Type == "" && spelled(h.Further),
+			fault.BadMessage.At("/@type", "reason", "the type is "+quoted(h.Type)+", expected here is "+m.typeName())
+	}
+	if h.further(m) {
+		return v, true, nil
 	}
 	if pointer, reason := m.check(); reason != "" {
-		return v, fault.BadMessage.At(pointer, "reason", reason)
+		return v, false, fault.BadMessage.At(pointer, "reason", reason)
 	}
-	return v, nil
+	return v, false, nil
+}
+
+// slow reads what is not compact. compact is the fault of the compact reading;
+// it is the one to tell of a message with nothing but known contexts.
+func slow[T any](b []byte, compact error) (T, error) {
+	var none T
+	m, _ := any(&none).(Message)
+	types := []string{m.typeName()}
+	if alike(types[0], terminated) {
+		types = append(types, terminated)
+	}
+	out, err := expanded.Compact(b, ContextURL, types...)
+	if err == nil {
+		var v T
+		if v, _, err = plain[T](out); err == nil {
+			return v, nil
+		}
+	}
+	if compact != nil && fault.Of(compact).Place != "" && fault.Of(compact).Place != "/@context" && fault.Of(compact).Place != "/@type" {
+		return none, compact
+	}
+	var e *expanded.Error
+	if errors.As(err, &e) {
+		err = fault.BadMessage.At(e.Pointer, "reason", e.Reason)
+	}
+	return none, err
+}
+
+// spelled says whether an object holds members of the protocol under prefixed or
+// full names.
+func spelled(further strictjson.Raw) bool {
+	if len(further) == 0 {
+		return false
+	}
+	dec := jsontext.NewDecoder(bytes.NewReader(further))
+	if _, err := dec.ReadToken(); err != nil {
+		return false
+	}
+	for dec.PeekKind() == '"' {
+		name, err := dec.ReadToken()
+		if err != nil {
+			return false
+		}
+		if expanded.Member(name.String()) {
+			return true
+		}
+		if dec.SkipValue() != nil {
+			return false
+		}
+	}
+	return false
 }
 
 // alike lets a termination stand at a suspension's address: the compatibility
 // kit sends one, and the path decides.
 func alike(want, got string) bool {
-	return want == "TransferSuspensionMessage" && got == "TransferTerminationMessage"
+	return want == "TransferSuspensionMessage" && got == terminated
 }
 
-func readContext(raw strictjson.Raw) string {
+const terminated = "TransferTerminationMessage"
+
+// readContext is the reason why a context does not make plain JSON of the
+// message; inline tells that it has a form other than an array of URLs.
+func readContext(raw strictjson.Raw) (reason string, inline bool) {
+	const form = "only an array of known URLs is understood in compact JSON"
 	if len(raw) == 0 {
-		return "it is missing; it must name " + ContextURL
+		return "it is missing; it must name " + ContextURL, false
 	}
 	var list []string
 	switch raw.Kind() {
 	case '"':
 		var one string
 		if strictjson.Decode(raw, &one) != nil {
-			return "it is not a valid string"
+			return "it is not a valid string", false
 		}
 		list = []string{one}
 	case '[':
 		if strictjson.Decode(raw, &list) != nil {
-			return "only an array of known URLs is understood, no inline context"
+			return form, true
 		}
+	case '{':
+		return form, true
 	default:
-		return "only an array of known URLs is understood, no inline context"
+		return form, false
 	}
 	found := false
 	for _, u := range list {
 		if !known[u] {
-			return "the context " + quoted(u) + " is not known here"
+			return "the context " + quoted(u) + " is not known here", false
 		}
 		found = found || u == ContextURL
 	}
 	if !found {
-		return "it does not name " + ContextURL
+		return "it does not name " + ContextURL, false
 	}
-	return ""
+	return "", false
 }
 
 // bare takes the prefixes off a term of the protocol's vocabulary.

@@ -30,6 +30,9 @@ var ErrTooLarge = errors.New("body is larger than allowed")
 type Error struct {
 	Pointer string // JSON pointer, "" for the whole document
 	Reason  string
+	// Form says that it is JSON within the limits, but not of the form that was
+	// asked for.
+	Form bool
 }
 
 func (e *Error) Error() string {
@@ -126,7 +129,7 @@ func explain(err error) error {
 		case se.JSONKind != 0:
 			reason = fmt.Sprintf("a JSON %s is not expected here", se.JSONKind)
 		}
-		return &Error{Pointer: string(se.JSONPointer), Reason: reason}
+		return &Error{Pointer: string(se.JSONPointer), Reason: reason, Form: true}
 	}
 	var te *jsontext.SyntacticError
 	if errors.As(err, &te) {
