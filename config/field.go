@@ -27,7 +27,7 @@ type Field struct {
 	Bool    bool
 	EN, JA  string
 
-	kind     string // name text template url address path file bool size duration network choice
+	kind     string // name text template url address path file bool size count duration network choice
 	min, max string
 	write    bool // a new file always states it
 	index    int
@@ -68,6 +68,8 @@ var fields = sync.OnceValue(func() []Field {
 		switch typ {
 		case reflect.TypeFor[bool]():
 			f.kind, f.Bool = "bool", true
+		case reflect.TypeFor[int]():
+			f.kind = "count"
 		case reflect.TypeFor[Size]():
 			f.kind = "size"
 		case reflect.TypeFor[time.Duration]():
@@ -164,6 +166,14 @@ func (f Field) one(text, base, place string) (any, *fault.Error) {
 		n, ok := parseSize(text)
 		if !ok || n < lo || n > hi {
 			return wrong(fault.SettingSize, "min", f.min, "max", f.max)
+		}
+		return n, nil
+	case "count":
+		lo, _ := strconv.Atoi(f.min)
+		hi, _ := strconv.Atoi(f.max)
+		n, err := strconv.Atoi(text)
+		if err != nil || n < lo || n > hi {
+			return wrong(fault.SettingCount, "min", f.min, "max", f.max)
 		}
 		return n, nil
 	case "duration":

@@ -37,6 +37,8 @@ type Settings struct {
 	AllowNetworks    []netip.Prefix `name:"allow_networks" default:"" en:"Private networks in which counterparts may be called, such as 10.0.0.0/8. Without it only public addresses are." ja:"接続を許可する相手方のプライベートネットワーク (例: 10.0.0.0/8)。指定しない場合は、公開アドレスにだけ接続します。"`
 	MaxMessageBytes  Size           `name:"max_message_bytes" default:"1MiB" min:"16KiB" max:"64MiB" en:"Largest protocol or API message that is read." ja:"受け付けるプロトコルまたは API のメッセージの最大サイズ。"`
 	MaxReceivedBytes Size           `name:"max_received_bytes" default:"4GiB" min:"1KiB" max:"1024GiB" en:"Largest body that a counterpart may push to this node. It is kept in the folder received below data." ja:"相手方がプッシュ転送でこのノードに送れるデータの最大サイズ。data の下のフォルダー received に保存します。"`
+	PartnerRate      int            `name:"partner_rate" default:"2000" min:"1" max:"1000000" en:"Messages a second that one counterpart may send." ja:"1 つの相手方が 1 秒間に送信できるメッセージの数。"`
+	PartnerOpen      int            `name:"partner_open" default:"10000" min:"1" max:"10000000" en:"Negotiations, and transfers, that one counterpart may hold open." ja:"1 つの相手方が同時に開ける交渉と転送の、それぞれの最大数。"`
 	OutgoingTimeout  time.Duration  `name:"outgoing_timeout" default:"30s" min:"1s" max:"10m" en:"How long one call to a counterpart may take." ja:"相手方への 1 回の呼び出しにかけられる最長時間。"`
 	RetryFor         time.Duration  `name:"retry_for" default:"24h" min:"1m" max:"90d" en:"How long a message is tried again while the counterpart does not answer." ja:"相手方が応答しないメッセージの再送を続ける期間。"`
 	BodyRetention    time.Duration  `name:"body_retention" default:"3650d" min:"1d" max:"36500d" en:"How long the bodies of messages are kept as evidence; their digests stay." ja:"証跡としてメッセージ本文を保存する期間。ダイジェストはその後も残ります。"`

@@ -42,6 +42,7 @@ type ServerConfig struct {
 	Evidence     *evidence.Log
 	Outbox       *outbox.Queue
 	MaxBody      int64 // bytes of one message
+	Rate         int   // messages a second of one counterpart; 0: no limit
 	Now          func() time.Time
 	Log          *slog.Logger
 }
@@ -49,10 +50,13 @@ type ServerConfig struct {
 // Server answers the Dataspace Protocol for all participants of a node, with
 // their version and DID documents. It routes by itself: below the base paths
 // every answer, 404 and 405 too, is the protocol's own error body.
-type Server struct{ c ServerConfig }
+type Server struct {
+	c    ServerConfig
+	pace *pace
+}
 
 // NewServer makes the handler.
-func NewServer(c ServerConfig) *Server { return &Server{c} }
+func NewServer(c ServerConfig) *Server { return &Server{c, newPace(c.Rate, c.Now)} }
 
 // area is the part of the protocol that an address belongs to; it decides the
 // type of an error body.
@@ -256,6 +260,10 @@ func (s *Server) admit(c *call, message string) bool {
 		return false
 	}
 	c.caller = caller
+	if err := s.pace.take(c.p.ID, caller.ID); err != nil {
+		c.fail(s, err)
+		return false
+	}
 	return true
 }
 
@@ -393,6 +401,9 @@ func (c *call) failFor(s *Server, err error, consumer, provider string) {
 	body, err := dsp.Marshal(m)
 	if err != nil {
 		s.c.Log.ErrorContext(c.r.Context(), "error body not written", "err", err)
+	}
+	if f.Kind.Status == http.StatusTooManyRequests {
+		c.w.Header().Set("Retry-After", "1")
 	}
 	if f.Kind.Status == http.StatusUnauthorized {
 		c.w.Header().Set("WWW-Authenticate", "Bearer")

@@ -96,13 +96,11 @@ func (r *Room) open(ctx context.Context, p participant.ID, caller identity.Calle
 		}
 		q.Terms, q.Asking = t.rules, process.Ask
 	}
-	if r.c.Quota != nil {
-		if err := r.c.Quota.Admit(ctx, p, caller.ID); err != nil {
-			if old, ok := r.repeated(ctx, q, peer); ok {
-				return r.again(ctx, old, caller)
-			}
-			return Reply{}, err
+	if err := r.quota.Admit(ctx, p, caller.ID); err != nil {
+		if old, ok := r.repeated(ctx, q, peer); ok {
+			return r.again(ctx, old, caller)
 		}
+		return Reply{}, err
 	}
 	c := r.change(q)
 	c.fresh, c.caller = true, &caller

@@ -26,7 +26,7 @@ import (
 )
 
 // Config is what a Room needs. All members are required but Decider, Asker,
-// Quota and Patience.
+// Patience and MaxOpen.
 type Config struct {
 	DB           store.DB
 	Participants Participants
@@ -40,8 +40,8 @@ type Config struct {
 	Watch        Watch
 	Decider      Decider          // nil: ByTerms
 	Asker        process.Asker    // nil: nobody is told that a process waits
-	Quota        process.Quota    // nil: no limits
 	Patience     process.Patience // nil: nothing is learned
+	MaxOpen      int              // open processes of one counterpart; 0: no limit
 	Now          func() time.Time
 	Log          *slog.Logger
 }
@@ -132,6 +132,7 @@ type Room struct {
 	decider Decider
 	known   *recent.Of[key, Process] // as last written or read; save checks the version
 	bodies  *recent.Of[string, []byte]
+	quota   *process.Quota
 }
 
 type key struct {
@@ -161,6 +162,7 @@ func Open(c Config) (*Room, error) {
 	if r.decider == nil {
 		r.decider = ByTerms{}
 	}
+	r.quota = process.NewQuota(c.MaxOpen, r.countOpen)
 	c.Outbox.Handle(JobSend, r.send, outbox.OnFail(r.failed))
 	return r, nil
 }
@@ -235,8 +237,8 @@ const watchKind = "negotiation"
 func (r *Room) ring(c *change) {
 	q := c.p
 	r.remember(q)
-	if r.c.Quota != nil && (c.fresh || q.State.Final()) {
-		r.c.Quota.Moved(q.Participant, q.Counterparty, c.fresh, q.State.Final() && !c.over)
+	if c.fresh || q.State.Final() {
+		r.quota.Moved(q.Participant, q.Counterparty, c.fresh, q.State.Final() && !c.over)
 	}
 	r.c.Watch.Publish(watch.Change{Participant: string(q.Participant), Kind: watchKind, ID: q.ID,
 		State: string(q.State), Version: q.Version, At: q.Updated})

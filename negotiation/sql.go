@@ -104,6 +104,19 @@ func loadKey(tx store.Tx, p participant.ID, key string) (Process, error) {
 	return scan(tx.QueryRow(`SELECT `+columns+` FROM negotiation_processes WHERE participant = $1 AND start_key = $2`, string(p), key), p)
 }
 
+// countOpen reads how many processes a counterpart has open.
+func (r *Room) countOpen(ctx context.Context, p participant.ID, counterparty string) (int, error) {
+	var n int64
+	err := r.db.View(ctx, func(tx store.Tx) error {
+		return tx.QueryRow(`SELECT COUNT(*) FROM negotiation_processes
+			WHERE participant = $1 AND counterparty = $2 AND state NOT IN ('FINALIZED', 'TERMINATED')`, string(p), counterparty).Scan(&n)
+	})
+	if err != nil {
+		return 0, fmt.Errorf("count what %s has open: %w", counterparty, err)
+	}
+	return int(n), nil
+}
+
 // wait notes that a process waits for a decision, or that it does no more.
 func wait(tx store.Tx, p participant.ID, id string, on bool) error {
 	if on {

@@ -247,3 +247,38 @@ func TestAProviderOffersFirst(t *testing.T) {
 		t.Errorf("%+v, %v", tr, err)
 	}
 }
+
+// One counterpart holds no more open than the limit; what is refused meanwhile is
+// taken up by itself once there is room.
+func TestACounterpartHoldsNoMoreOpenThanItMay(t *testing.T) {
+	t.Parallel()
+	tokyo, brussels := newPlace(t, "tokyo"), newPlace(t, "brussels")
+	tokyo.settings.PartnerOpen = 1
+	provider, consumer := tokyo.start(t, nil), brussels.start(t, nil)
+	us, them := provider.client(), consumer.client()
+	node, err := us.Node(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := asks(t, tokyo, provider, "ask")
+	first, err := them.Negotiate(t.Context(), client.StartNegotiation{Partner: node.DID, Dataset: d.ID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if first, err = them.Negotiation(t.Context(), first.ID, waitInTest, "REQUESTED"); err != nil || first.State != "REQUESTED" {
+		t.Fatalf("%+v, %v", first, err)
+	}
+	second, err := them.Negotiate(t.Context(), client.StartNegotiation{Partner: node.DID, Dataset: d.ID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w, err := us.Waiting(t.Context()); err != nil || len(w.Negotiations) != 1 {
+		t.Errorf("%d wait, %v", len(w.Negotiations), err)
+	}
+	if _, err := us.Decide(t.Context(), first.PeerID, 0, client.Decision{Decision: "refuse", Reason: "full"}); err != nil {
+		t.Fatal(err)
+	}
+	if second, err = them.Negotiation(t.Context(), second.ID, waitInTest, "REQUESTED"); err != nil || second.State != "REQUESTED" {
+		t.Errorf("%+v, %v", second, err)
+	}
+}

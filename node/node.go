@@ -195,9 +195,11 @@ func (n *Node) openRooms(ctx context.Context) error {
 
 	wire := dsphttp.NewClient(dsphttp.ClientConfig{HTTP: way.HTTP(), Identity: n.identity, Partners: partners, Now: now})
 	talk := negotiation.Config{DB: n.db, Participants: n.participants, Identity: n.identity, Offers: offers, Judge: engine,
-		Agreements: bond{n}, Evidence: n.evidence, Outbox: n.outbox, Wire: wire, Watch: hub, Patience: partners, Now: now, Log: log}
+		Agreements: bond{n}, Evidence: n.evidence, Outbox: n.outbox, Wire: wire, Watch: hub, Patience: partners,
+		MaxOpen: s.PartnerOpen, Now: now, Log: log}
 	move := transfer.Config{DB: n.db, Participants: n.participants, Identity: n.identity, Agreements: n.agreements, Sources: sources{offers},
-		Gate: engine, Plane: n.plane, Evidence: n.evidence, Outbox: n.outbox, Wire: wire, Watch: hub, Patience: partners, Now: now, Log: log}
+		Gate: engine, Plane: n.plane, Evidence: n.evidence, Outbox: n.outbox, Wire: wire, Watch: hub, Patience: partners,
+		MaxOpen: s.PartnerOpen, Now: now, Log: log}
 	webhook, err := n.webhook()
 	if err != nil {
 		return err
@@ -218,7 +220,7 @@ func (n *Node) openRooms(ctx context.Context) error {
 
 	protocol := dsphttp.NewServer(dsphttp.ServerConfig{DB: n.db, Participants: n.participants, Identity: n.identity, Partners: partners,
 		Catalog: offers, Negotiations: negotiations, Transfers: n.transfers, Evidence: n.evidence, Outbox: n.outbox,
-		MaxBody: int64(s.MaxMessageBytes), Now: now, Log: log})
+		MaxBody: int64(s.MaxMessageBytes), Rate: s.PartnerRate, Now: now, Log: log})
 	n.public = n.publicFace(protocol)
 	title := s.Title
 	if title == "" {

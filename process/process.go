@@ -5,7 +5,6 @@
 package process
 
 import (
-	"context"
 	"errors"
 
 	"kakehashi/participant"
@@ -36,14 +35,6 @@ var ErrAsk = errors.New("the decision is left to a person")
 // version. lane, if any, is woken in the outbox once the counterpart has its answer.
 type Asker interface {
 	Ask(tx store.Tx, p participant.ID, kind, id string, version int64) (lane string, err error)
-}
-
-// Quota bounds what one counterpart may hold open.
-type Quota interface {
-	// Admit refuses a further process of that counterpart with a fault.
-	Admit(ctx context.Context, p participant.ID, counterparty string) error
-	// Moved tells after a commit that a process was opened or has ended.
-	Moved(p participant.ID, counterparty string, opened, ended bool)
 }
 
 // Patience learns how soon after its answer a counterpart takes our next message.

@@ -77,13 +77,11 @@ func (r *Room) request(ctx context.Context, p participant.ID, caller identity.Ca
 		}
 		return Reply{}, err
 	}
-	if r.c.Quota != nil {
-		if err := r.c.Quota.Admit(ctx, p, caller.ID); err != nil {
-			if old, ok := r.repeated(ctx, q, in.consumer); ok {
-				return r.again(ctx, old, caller)
-			}
-			return Reply{}, err
+	if err := r.quota.Admit(ctx, p, caller.ID); err != nil {
+		if old, ok := r.repeated(ctx, q, in.consumer); ok {
+			return r.again(ctx, old, caller)
 		}
+		return Reply{}, err
 	}
 	if err := r.took(ctx, c, q, m, in, in.consumer); err != nil {
 		return Reply{}, err

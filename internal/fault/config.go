@@ -42,6 +42,9 @@ var (
 	SettingSize = Define("setting-size", 400,
 		Words{"{place}: {name} is {value}; expected a size from {min} to {max}", "{place}: {name} の値 {value} は使えません。{min} から {max} までのサイズを指定します"},
 		Words{"write bytes, or a number with KiB, MiB or GiB, such as 1MiB", "バイト数、または 1MiB のように KiB・MiB・GiB を付けた数値で記述してください"})
+	SettingCount = Define("setting-count", 400,
+		Words{"{place}: {name} is {value}; expected a number from {min} to {max}", "{place}: {name} の値 {value} は使えません。{min} から {max} までの整数を指定します"},
+		Words{"write a whole number", "整数で記述してください"})
 	SettingDuration = Define("setting-duration", 400,
 		Words{"{place}: {name} is {value}; expected a time from {min} to {max}", "{place}: {name} の値 {value} は使えません。{min} から {max} までの時間を指定します"},
 		Words{"write a number with a unit: 500ms, 30s, 15m, 24h or 90d", "500ms、30s、15m、24h、90d のように単位を付けて記述してください"})

@@ -1,0 +1,11 @@
+package fault
+
+// Limits of one counterpart.
+var (
+	TooManyOpen = Define("too-many-open", 429,
+		Words{"you hold {limit} processes open here, which is the most", "こちらで開いているプロセスが上限の {limit} 件に達しています"},
+		Words{"finish or terminate some, then ask again", "いくつかを完了または終了してから、改めて要求してください"})
+	TooFast = Define("too-fast", 429,
+		Words{"more than {limit} messages a second came from you", "送信されたメッセージが毎秒 {limit} 件を超えています"},
+		Words{"wait as long as Retry-After says, then send it again", "Retry-After の時間だけ待ってから再送してください"})
+)
