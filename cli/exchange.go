@@ -228,39 +228,6 @@ func (n negotiateCommand) Run(ctx context.Context, c *Context) error {
 	return c.Say(c.Text.T("negotiate.done", "agreement", q.Agreement, "negotiation", q.ID))
 }
 
-// transferCommand opens the data of an agreement and prints how to fetch it.
-type transferCommand struct {
-	Reach
-	Agreement string `arg:""`
-}
-
-func (x transferCommand) Run(ctx context.Context, c *Context) error {
-	node, err := x.Client(c)
-	if err != nil {
-		return err
-	}
-	t, err := node.StartTransfer(ctx, client.StartTransfer{Agreement: x.Agreement})
-	if err != nil {
-		return err
-	}
-	if t, err = node.AwaitTransfer(ctx, t.ID, "STARTED"); err != nil {
-		return err
-	}
-	access, err := node.Access(ctx, t.ID)
-	if err != nil {
-		return err
-	}
-	if err := c.Emit(map[string]string{"transfer": t.ID, "endpoint": access.Endpoint, "authorization": access.Authorization}); err != nil {
-		return err
-	}
-	return c.Say(c.Text.T("transfer.done", "transfer", t.ID) + "\n" + Curl(access))
-}
-
-// Curl is the command line that fetches what access opens.
-func Curl(a client.Access) string {
-	return fmt.Sprintf("curl -fOJ -H 'Authorization: %s' '%s'", a.Authorization, a.Endpoint)
-}
-
 // exchangesCommand lists negotiations and transfers, newest first.
 type exchangesCommand struct{ Reach }
 
