@@ -312,7 +312,8 @@ func (e endAgreement) Run(ctx context.Context, c *Context) error {
 	return c.Say(c.Text.T("agreements.ended_now", "agreement", a.ID))
 }
 
-// historyCommand prints the timeline of a process.
+// historyCommand prints the timeline of a process, with the digests of the bytes
+// that went over.
 type historyCommand struct {
 	Reach
 	ID string `arg:"" name:"id"`
@@ -329,7 +330,7 @@ func (h historyCommand) Run(ctx context.Context, c *Context) error {
 	}
 	var rows [][]string
 	for _, e := range got.Items {
-		rows = append(rows, []string{e.Time.Format("2006-01-02 15:04:05.000"), fmt.Sprint(e.Position), e.Direction, e.Type})
+		rows = append(rows, []string{e.Time.Format("2006-01-02 15:04:05.000"), fmt.Sprint(e.Position), e.Direction, e.Type, e.Hashes["payload"]})
 		if err := c.Emit(e); err != nil {
 			return err
 		}

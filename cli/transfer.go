@@ -42,7 +42,7 @@ func (x startTransfer) Run(ctx context.Context, c *Context) error {
 		x.Format = "HttpData-PUSH"
 	}
 	if x.Push && !strings.HasSuffix(x.Format, "-PUSH") {
-		return fault.BadUsage.At("--push", "command", "kakehashi transfer", "reason", "--format "+x.Format)
+		return fault.BadUsage.At("--push", "command", "kakehashi transfer", "reason", "--push --format "+x.Format)
 	}
 	t, err := node.StartTransfer(ctx, client.StartTransfer{Agreement: x.Agreement, Format: x.Format})
 	if err != nil {
