@@ -1,5 +1,5 @@
 # Every target can be run by hand; .ci/run runs what a submission must pass.
-.PHONY: test race vet fmt demo bench build
+.PHONY: test race vet fmt demo bench build tck
 
 test: ## what the README names
 	go test ./...
@@ -21,3 +21,11 @@ demo:
 
 bench:
 	go test -run '^$$' -bench . -benchtime 1s ./...
+
+# Official kits and other connectors, run against the served program. Each needs
+# more than Go, prints one RESULT line, and ends with 77 where it cannot run.
+# They are built first, since go run would hide that code.
+REPEAT ?= 1
+
+tck: ## the official kit of the Dataspace Protocol; UPDATE=1 writes docs/conformance.md
+	@d=$$(mktemp -d) && trap 'rm -rf "$$d"' EXIT && go build -trimpath -o "$$d/tck" ./conformance/tck && "$$d/tck" -repeat $(REPEAT) $(if $(UPDATE),-update)
