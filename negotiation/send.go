@@ -204,9 +204,10 @@ func (r *Room) refused(ctx context.Context, q Process, d job, j outbox.Job, stat
 	switch status {
 	case 400, 404, 409:
 		believed := status == 400 || status == 404 && d.Kind == KindTermination // to a process that ended, nothing is left to say
+		late := j.Attempts >= max400 // nobody is that slow to commit
 		last := d.Stray != "" || believed && j.Attempts >= max400 || j.Attempts >= maxOther
-		if !j.Again || last { // else the state was read just now
-			if settle := r.ask(ctx, q, d, j.ID, last); settle != nil {
+		if !j.Again || late || last { // else the state was read just now
+			if settle := r.ask(ctx, q, d, j.ID, late || last); settle != nil {
 				return settle, nil
 			}
 		}
@@ -241,9 +242,9 @@ func (r *Room) failed(j outbox.Job, why error) func(store.Tx) error {
 }
 
 // ask reads the counterpart's state and gives the settle function if that
-// settles our message, nil otherwise or when it does not tell. After the last
-// refusal what may be our message is taken for it: see reached.
-func (r *Room) ask(ctx context.Context, q Process, d job, id string, last bool) func(store.Tx) error {
+// settles our message, nil otherwise or when it does not tell. After some
+// refusals what may be our message is taken for it: see reached.
+func (r *Room) ask(ctx context.Context, q Process, d job, id string, late bool) func(store.Tx) error {
 	if q.PeerPid == "" || d.Stray != "" {
 		return nil
 	}
@@ -251,7 +252,7 @@ func (r *Room) ask(ctx context.Context, q Process, d job, id string, last bool) 
 	if err != nil || status != 200 {
 		return nil
 	}
-	switch reached(q, State(state), last) {
+	switch reached(q, State(state), late) {
 	case Acknowledged:
 		return r.settle(q, Event{What: Acknowledged, Kind: d.Kind, Job: id})
 	case Failed:
@@ -264,14 +265,14 @@ func (r *Room) ask(ctx context.Context, q Process, d job, id string, last bool) 
 // flight leads to: Acknowledged at or past it, Failed when it ended the process,
 // "" before it. An offer or counter-offer leads to a state in which the
 // counterpart also is as long as it has not seen our answer to its own last one;
-// so there ours is sent until it is answered, and believed only at the last.
-func reached(q Process, peer State, last bool) What {
+// so there ours is sent until it is answered, and believed only after some refusals.
+func reached(q Process, peer State, late bool) What {
 	if q.Pending == nil {
 		return ""
 	}
 	to := q.Pending.To
 	switch {
-	case peer == to && q.State != None && (q.Pending.Kind == KindRequest || q.Pending.Kind == KindOffer) && !last:
+	case peer == to && q.State != None && (q.Pending.Kind == KindRequest || q.Pending.Kind == KindOffer) && !late:
 		return ""
 	case peer == to:
 		return Acknowledged

@@ -168,9 +168,10 @@ func (r *Room) refused(ctx context.Context, q Process, d job, j outbox.Job, stat
 	switch status {
 	case 400, 404, 409:
 		believed := status == 400 || status == 404 && d.Kind == KindTermination // to a process that ended, nothing is left to say
+		late := j.Attempts >= max400 // nobody is that slow to commit
 		last := d.Stray != "" || believed && j.Attempts >= max400 || j.Attempts >= maxOther
-		if !j.Again || last { // else the state was read just now
-			if settle := r.ask(ctx, q, d, j.ID, last); settle != nil {
+		if !j.Again || late || last { // else the state was read just now
+			if settle := r.ask(ctx, q, d, j.ID, late || last); settle != nil {
 				return settle, nil
 			}
 		}
@@ -205,9 +206,9 @@ func (r *Room) failed(j outbox.Job, why error) func(store.Tx) error {
 }
 
 // ask reads the counterpart's state and gives the settle function if that
-// settles our message, nil otherwise or when it does not tell. After the last
-// refusal what may be our message is taken for it: see reached.
-func (r *Room) ask(ctx context.Context, q Process, d job, id string, last bool) func(store.Tx) error {
+// settles our message, nil otherwise or when it does not tell. After some
+// refusals what may be our message is taken for it: see reached.
+func (r *Room) ask(ctx context.Context, q Process, d job, id string, late bool) func(store.Tx) error {
 	if q.PeerPid == "" || d.Stray != "" {
 		return nil
 	}
@@ -215,7 +216,7 @@ func (r *Room) ask(ctx context.Context, q Process, d job, id string, last bool) 
 	if err != nil || status != 200 {
 		return nil
 	}
-	what, kind := reached(q, State(state), last)
+	what, kind := reached(q, State(state), late)
 	switch what {
 	case Acknowledged:
 		return r.settle(q, Event{What: Acknowledged, Kind: d.Kind, Job: id})
@@ -231,14 +232,14 @@ func (r *Room) ask(ctx context.Context, q Process, d job, id string, last bool) 
 // address in STARTED shows in no state: it is sent until it is answered. A
 // suspension or a resumption leads to a state in which the counterpart also is
 // as long as it has not seen our answer to its own last one; so there ours is
-// sent until it is answered, and believed only at the last.
-func reached(p Process, peer State, last bool) (What, Kind) {
+// sent until it is answered, and believed only after some refusals.
+func reached(p Process, peer State, late bool) (What, Kind) {
 	if p.Pending == nil || p.Pending.To == p.State && p.State != Terminated {
 		return "", ""
 	}
 	turns := p.Pending.Kind == KindSuspension || p.Pending.Kind == KindStart && p.State == Suspended
 	switch {
-	case peer == p.Pending.To && turns && !last:
+	case peer == p.Pending.To && turns && !late:
 		return "", ""
 	case peer == p.Pending.To:
 		return Acknowledged, ""
