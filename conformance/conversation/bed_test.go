@@ -19,6 +19,7 @@ import (
 
 	"kakehashi/client"
 	"kakehashi/config"
+	"kakehashi/conformance/script"
 	"kakehashi/dsp/dsp2025"
 	"kakehashi/evidence"
 	"kakehashi/identity"
@@ -222,15 +223,12 @@ type side struct {
 	api *client.Client
 
 	mu    sync.Mutex
-	rules map[string]rules  // by dataset or agreement
-	known map[string]*known // by process
+	rules map[string]script.Conversation // by dataset or agreement
+	known map[string]*known              // by process
 }
 
-// rules give a step for a state that was entered for the visit-th time.
-type rules func(state string, visit int) string
-
 type known struct {
-	rules  rules
+	rules  script.Conversation
 	state  string
 	at     int64 // version at which it was entered
 	visits map[string]int
@@ -238,7 +236,7 @@ type known struct {
 
 // decide reads the node's events until the test is over.
 func decide(t *testing.T, api *client.Client) *side {
-	s := &side{t: t, api: api, rules: map[string]rules{}, known: map[string]*known{}}
+	s := &side{t: t, api: api, rules: map[string]script.Conversation{}, known: map[string]*known{}}
 	ctx, cancel := context.WithCancel(context.Background())
 	ready, done := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -276,7 +274,7 @@ func (s *side) on(ctx context.Context, e client.Event) {
 		s.known[e.ID] = k
 		s.mu.Unlock()
 	}
-	if k.rules == nil {
+	if len(k.rules.Rules) == 0 {
 		return
 	}
 	at := e.Version
@@ -294,9 +292,16 @@ func (s *side) on(ctx context.Context, e client.Event) {
 	}
 	k.state, k.at = e.State, at
 	k.visits[e.State]++
-	if step := k.rules(e.State, k.visits[e.State]); step != "" {
+	visit := k.visits[e.State]
+	if step := k.rules.Decide(e.State, visit); step != "" {
+		var terms any
+		for _, r := range k.rules.Rules {
+			if r.State == e.State && r.Step == step && (r.Visit == 0 || r.Visit == visit) && r.Terms != "" {
+				terms = json.RawMessage(r.Terms)
+			}
+		}
 		go func() {
-			if err := s.take(ctx, e, step); err != nil && ctx.Err() == nil {
+			if err := s.take(ctx, e, step, terms); err != nil && ctx.Err() == nil {
 				s.t.Errorf("%s in %s: %v", step, e.State, err)
 			}
 		}()
@@ -313,15 +318,18 @@ func (s *side) about(ctx context.Context, e client.Event) (string, error) {
 }
 
 // take does one step over the management API.
-func (s *side) take(ctx context.Context, e client.Event, step string) error {
+func (s *side) take(ctx context.Context, e client.Event, step string, terms any) error {
 	var err error
 	switch step {
 	case "agree", "accept", "verify", "finalize":
 		_, err = s.api.Decide(ctx, e.ID, 0, client.Decision{Decision: "approve"})
 	case "offer":
-		_, err = s.api.Decide(ctx, e.ID, 0, client.Decision{Decision: "counter"})
+		_, err = s.api.Decide(ctx, e.ID, 0, client.Decision{Decision: "counter", Policy: terms})
 	case "counter":
-		_, err = s.api.Decide(ctx, e.ID, 0, client.Decision{Decision: "counter", Policy: free})
+		if terms == nil {
+			terms = free
+		}
+		_, err = s.api.Decide(ctx, e.ID, 0, client.Decision{Decision: "counter", Policy: terms})
 	case "terminate":
 		if e.Kind == "transfer" {
 			_, err = s.api.TerminateTransfer(ctx, e.ID, "as the script says")

@@ -3,7 +3,9 @@ package conversation
 import (
 	"context"
 	"encoding/json"
+	"io/fs"
 	"net/http"
+	"reflect"
 	"testing"
 	"time"
 
@@ -27,6 +29,15 @@ func TestConversations(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	own, err := fs.Sub(conversations.Own, "own")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours, err := script.Load(own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all = append(all, ours...)
 	var beds []*bed
 	for _, kind := range []Kind{AtOnce, slow} {
 		b := newBed(t, kind)
@@ -66,7 +77,7 @@ func (b *bed) prepare(t *testing.T, all []script.Conversation) {
 	for _, c := range all {
 		about := c.Dataset + c.Agreement
 		b.us.mu.Lock()
-		b.us.rules[about] = c.Decide
+		b.us.rules[about] = c
 		b.us.mu.Unlock()
 		switch {
 		case seen[about] || about == "" || about == "CAT0103":
@@ -90,7 +101,9 @@ func (b *bed) talk(c script.Conversation) *Talk {
 		Dataset: c.Dataset, Offer: c.Offer, Agreement: c.Agreement, Format: "HttpData-PULL"}
 	for _, m := range c.Moves {
 		if m.Kind == script.Theirs && m.Answer == script.Accepted || m.Kind == script.Ours {
-			k.Turns = append(k.Turns, Turn{Out: m.Kind == script.Theirs, Name: m.Message})
+			if !m.Again {
+				k.Turns = append(k.Turns, Turn{Out: m.Kind == script.Theirs, Name: m.Message, Lost: m.Lost, Overtaken: m.Overtaken})
+			}
 		}
 	}
 	return k
@@ -103,7 +116,7 @@ func (b *bed) play(ctx context.Context, t *testing.T, c script.Conversation) {
 		return
 	}
 	k := b.talk(c)
-	if c.Provider {
+	if c.Moves[0].Kind == script.Theirs {
 		k.Open("")
 	} else {
 		k.Open(c.Dataset + c.Agreement)
@@ -117,7 +130,11 @@ func (b *bed) play(ctx context.Context, t *testing.T, c script.Conversation) {
 		var err error
 		switch m.Kind {
 		case script.Theirs:
-			s := Send{Name: m.Message, Refused: m.Answer != script.Accepted}
+			s := Send{Name: m.Message, Refused: m.Answer != script.Accepted, Repeat: m.Again, Status: m.Status, Code: m.Code,
+				ContentType: m.Media, Blanks: m.Size, Edit: m.Members}
+			if m.Another {
+				s.As = b.who.as("other")
+			}
 			if m.Answer == script.Unknown {
 				s.Status = http.StatusNotFound
 			}
@@ -126,10 +143,20 @@ func (b *bed) play(ctx context.Context, t *testing.T, c script.Conversation) {
 			}
 			var a Answer
 			a, err = k.Send(ctx, s)
-			sent[m.Message], ours = a.Body, ours && s.Refused
+			sent[m.Message], ours = a.Body, ours && (s.Refused || s.Repeat)
 		case script.Ours:
-			_, err = k.Wait(ctx, m.Message)
+			var got Arrived
+			got, err = k.Wait(ctx, m.Message)
 			ours = true
+			for _, want := range m.Members {
+				var v any
+				if err := json.Unmarshal(got.Body, &v); err != nil {
+					t.Error(err)
+				}
+				if there := get(v, steps(want.Path)); !reflect.DeepEqual(there, want.Value) {
+					t.Errorf("move %d: %s is %v, want %v: %s", i+1, want.Path, there, want.Value, got.Body)
+				}
+			}
 		case script.Reading:
 			err = k.State(ctx, m.Message, ours)
 		}
@@ -144,6 +171,10 @@ func (b *bed) play(ctx context.Context, t *testing.T, c script.Conversation) {
 
 // begin has the node start, as its people would.
 func (b *bed) begin(ctx context.Context, c script.Conversation) error {
+	if c.Provider {
+		_, err := b.api.Offer(ctx, client.StartOffer{Partner: b.who.did, Dataset: c.Dataset, Offer: c.Offer})
+		return err
+	}
 	if c.Transfer() {
 		_, err := b.api.StartTransfer(ctx, client.StartTransfer{Agreement: c.Agreement, Format: "HttpData-PULL"})
 		return err

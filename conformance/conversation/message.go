@@ -4,9 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
+	"kakehashi/conformance/script"
 	"kakehashi/dsp/dsp2025"
 	"kakehashi/dsp/dsp2025/conform"
 	"kakehashi/internal/ids"
@@ -96,7 +98,7 @@ func read(schema string, body []byte) (received, error) {
 
 // write makes a message of the peer as the compatibility kit writes it, with
 // what a line of the script changes.
-func (t *Talk) write(n string, edit map[string]any) ([]byte, error) {
+func (t *Talk) write(n string, edit []script.Member) ([]byte, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	f := t.forms()[n]
@@ -137,36 +139,79 @@ func (t *Talk) write(n string, edit map[string]any) ([]byte, error) {
 			m["dataAddress"] = map[string]any{"@type": "DataAddress", "endpoint": "http://example.com", "endpointType": "https://w3id.org/idsa/v4.1/HTTP"}
 		}
 	}
-	for path, v := range edit {
-		if err := set(m, strings.Split(strings.TrimPrefix(path, "/"), "/"), v); err != nil {
-			return nil, fmt.Errorf("change %s of %s: %w", path, n, err)
+	for _, e := range edit {
+		if err := set(m, steps(e.Path), e.Value); err != nil {
+			return nil, fmt.Errorf("change %s of %s: %w", e.Path, n, err)
 		}
 	}
 	return json.Marshal(m)
 }
 
-// set changes one member by its path; nil removes it.
-func set(m map[string]any, path []string, v any) error {
-	if len(path) > 1 {
-		next, ok := m[path[0]].(map[string]any)
-		if !ok {
-			return fmt.Errorf("%s is no object", path[0])
+// set changes one member by its path; nil removes it. A text "now+6m" is that time.
+func set(in any, path []string, v any) error {
+	if text, ok := v.(string); ok && strings.HasPrefix(text, "now") {
+		if d, err := time.ParseDuration(strings.TrimPrefix(text, "now")); err == nil {
+			v = time.Now().Add(d).UTC().Format(time.RFC3339)
 		}
-		return set(next, path[1:], v)
 	}
-	if v == nil {
-		delete(m, path[0])
+	switch in := in.(type) {
+	case map[string]any:
+		switch {
+		case len(path) > 1:
+			return set(in[path[0]], path[1:], v)
+		case v == nil:
+			delete(in, path[0])
+		default:
+			in[path[0]] = v
+		}
+		return nil
+	case []any:
+		i, err := strconv.Atoi(path[0])
+		if err != nil || i < 0 || i >= len(in) {
+			return fmt.Errorf("there is no %s", path[0])
+		}
+		if len(path) > 1 {
+			return set(in[i], path[1:], v)
+		}
+		in[i] = v
 		return nil
 	}
-	m[path[0]] = v
-	return nil
+	return fmt.Errorf("%s is in no object", path[0])
+}
+
+// get reads one member by its path.
+func get(in any, path []string) any {
+	for _, name := range path {
+		switch v := in.(type) {
+		case map[string]any:
+			in = v[name]
+		case []any:
+			i, err := strconv.Atoi(name)
+			if err != nil || i < 0 || i >= len(v) {
+				return nil
+			}
+			in = v[i]
+		default:
+			return nil
+		}
+	}
+	return in
+}
+
+// steps splits a JSON pointer; ~1 is a slash.
+func steps(pointer string) []string {
+	parts := strings.Split(strings.TrimPrefix(pointer, "/"), "/")
+	for i := range parts {
+		parts[i] = strings.ReplaceAll(strings.ReplaceAll(parts[i], "~1", "/"), "~0", "~")
+	}
+	return parts
 }
 
 // address is where the node takes a message of that name.
-func (t *Talk) address(n string) string {
+func (t *Talk) address(n string, first bool) string {
 	base := t.area()
 	f := t.forms()[n]
-	if t.theirs == "" {
+	if first {
 		return base + f.path
 	}
 	return base + url.PathEscape(t.theirs) + "/" + f.path

@@ -179,11 +179,15 @@ func (p *Peer) find(parts []string, body []byte) *Talk {
 
 // call does one request of the peer's own.
 func (p *Peer) call(ctx context.Context, method, address, contentType string, body []byte) (int, []byte, http.Header, error) {
+	return p.callAs(ctx, p.who, method, address, contentType, body)
+}
+
+func (p *Peer) callAs(ctx context.Context, who Identity, method, address, contentType string, body []byte) (int, []byte, http.Header, error) {
 	req, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(body))
 	if err != nil {
 		return 0, nil, nil, err
 	}
-	auth, err := p.who.Sign(ctx, body)
+	auth, err := who.Sign(ctx, body)
 	if err != nil {
 		return 0, nil, nil, err
 	}

@@ -1,6 +1,7 @@
 package conversation
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,14 +12,17 @@ import (
 	"sync"
 	"time"
 
+	"kakehashi/conformance/script"
 	"kakehashi/dsp/dsp2025"
 	"kakehashi/internal/ids"
 )
 
 // Turn is one message of a conversation.
 type Turn struct {
-	Out  bool // of the peer
-	Name string
+	Out       bool // of the peer
+	Name      string
+	Lost      bool // the answer to it is never sent
+	Overtaken bool // it is answered after the peer's next message was
 }
 
 // Talk is one conversation of a peer with a node. The fields are set before Open.
@@ -46,6 +50,8 @@ type Talk struct {
 	seen    map[string]int // @id to status, of what was applied
 	faults  []error
 	arrived chan Arrived
+
+	answered chan struct{} // closed by the next answer to a message of the peer
 }
 
 // Arrived is a message of the node that the peer took.
@@ -59,6 +65,7 @@ type Arrived struct {
 // first message will be about, "" if the peer speaks first.
 func (t *Talk) Open(about string) {
 	t.own, t.seen, t.arrived = ids.New(), map[string]int{}, make(chan Arrived, len(t.Turns)+1)
+	t.answered = make(chan struct{})
 	p := t.Peer
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -79,9 +86,9 @@ func (t *Talk) fault(format string, a ...any) {
 	t.faults = append(t.faults, fmt.Errorf(format, a...))
 }
 
-// expects says whether n may come now: it is the node's next message, and the
-// peer has sent what stands before it.
-func (t *Talk) expects(n string) bool {
+// expects gives the turn of n if it may come now: it is the node's next message,
+// and the peer has sent what stands before it.
+func (t *Talk) expects(n string) (Turn, bool) {
 	out, in := 0, 0
 	for _, turn := range t.Turns {
 		if turn.Out {
@@ -89,11 +96,11 @@ func (t *Talk) expects(n string) bool {
 			continue
 		}
 		if in == t.got {
-			return turn.Name == n && out <= t.begun
+			return turn, turn.Name == n && out <= t.begun
 		}
 		in++
 	}
-	return false
+	return Turn{}, false
 }
 
 // show answers the node that asks for the peer's state.
@@ -160,13 +167,14 @@ func (t *Talk) receive(w http.ResponseWriter, r *http.Request, path string, body
 		}
 		return
 	}
-	if n == "start" && t.resumed {
+	turn, ok := t.expects(n)
+	if !ok && n == "start" && t.resumed {
 		// After a resumption of ours: the new address. Not of the script.
 		t.seen[head.ID] = http.StatusOK
 		t.mu.Unlock()
 		return
 	}
-	if !t.expects(n) {
+	if !ok {
 		t.fault("%s came and was not expected: %s", n, body)
 		t.mu.Unlock()
 		http.Error(w, "No handler registered on this endpoint", http.StatusNotFound)
@@ -175,6 +183,7 @@ func (t *Talk) receive(w http.ResponseWriter, r *http.Request, path string, body
 	m, err := read(t.forms()[n].schema, body)
 	if err != nil {
 		t.fault("%s: %w\n%s", n, err, body)
+		m = head
 	}
 	if err := t.Peer.who.Check(r.Context(), r.Header.Get("Authorization"), body); err != nil {
 		t.fault("%s came with another Authorization: %w", n, err)
@@ -192,7 +201,22 @@ func (t *Talk) receive(w http.ResponseWriter, r *http.Request, path string, body
 	t.got++
 	t.seen[head.ID] = http.StatusOK
 	t.busy = true
+	answered := t.answered
 	t.mu.Unlock()
+	switch {
+	case turn.Lost:
+		t.commit(t.forms()[n].state, func() { t.arrived <- Arrived{n, body, m} })
+		panic(http.ErrAbortHandler)
+	case turn.Overtaken && t.Peer.Kind.Commit == 0:
+		// The next message of the peer is taken before this one is answered.
+		t.commit(t.forms()[n].state, func() { t.arrived <- Arrived{n, body, m} })
+		select {
+		case <-answered:
+		case <-r.Context().Done():
+		}
+		w.WriteHeader(http.StatusOK)
+		return
+	}
 	// As the kit: an object for some, nothing for others, no content type.
 	if !slices.Contains([]string{"agreement", "verification", "accepted", "finalized"}, n) {
 		state := t.state
@@ -237,12 +261,15 @@ func (t *Talk) Wait(ctx context.Context, n string) (Arrived, error) {
 // Send is one message of the peer.
 type Send struct {
 	Name        string
-	Edit        map[string]any // members to change, by path
-	Body        []byte         // instead of a message written here
-	ContentType string         // application/json when empty
-	Refused     bool           // must be refused, and changes nothing
-	Status      int            // exact status of the answer; 0: any of the sort
-	Code        string         // of the error body, "" for any
+	Edit        []script.Member // members to change
+	Body        []byte          // instead of a message written here
+	ContentType string          // application/json when empty
+	Blanks      int             // put before it
+	As          Identity        // another than the peer's
+	Repeat      bool            // was sent before: the same answer, no effect
+	Refused     bool            // must be refused, and changes nothing
+	Status      int             // exact status of the answer; 0: any of the sort
+	Code        string          // of the error body, "" for any
 }
 
 // Answer is what the node said.
@@ -262,20 +289,27 @@ func (t *Talk) Send(ctx context.Context, s Send) (Answer, error) {
 			return Answer{}, err
 		}
 	}
+	if s.Blanks > 0 {
+		body = append(bytes.Repeat([]byte(" "), s.Blanks), body...)
+	}
 	t.mu.Lock()
-	if !s.Refused {
+	if !s.Refused && !s.Repeat {
 		t.begun++
 		t.resumed = t.resumed || s.Name == "start" && t.Consumer
 		t.busy = t.Peer.Kind.Commit > 0
 	}
-	at := t.address(s.Name)
-	first := t.theirs == ""
+	first := t.theirs == "" || s.Repeat && s.Name == "request" && t.Consumer
+	at := t.address(s.Name, first)
 	t.mu.Unlock()
 	typ := s.ContentType
 	if typ == "" {
 		typ = "application/json"
 	}
-	status, reply, _, err := t.Peer.call(ctx, http.MethodPost, at, typ, body)
+	who := s.As
+	if who == nil {
+		who = t.Peer.who
+	}
+	status, reply, _, err := t.Peer.callAs(ctx, who, http.MethodPost, at, typ, body)
 	if err != nil {
 		return Answer{}, fmt.Errorf("send %s: %w", s.Name, err)
 	}
@@ -302,14 +336,17 @@ func (t *Talk) Send(ctx context.Context, s Send) (Answer, error) {
 	if s.Code != "" && a.Code != s.Code {
 		return a, fmt.Errorf("%s must be refused as %s and was as %s", s.Name, s.Code, reply)
 	}
-	if s.Refused {
+	if s.Refused || s.Repeat {
+		if s.Repeat && (t.Consumer && a.ProviderPid != t.theirs || !t.Consumer && a.ConsumerPid != t.theirs) {
+			return a, fmt.Errorf("the repeat of %s is answered by another process: %s", s.Name, reply)
+		}
 		return a, nil
 	}
 	theirs := a.ProviderPid
 	if !t.Consumer {
 		theirs = a.ConsumerPid
 	}
-	if first {
+	if first && theirs != "" {
 		t.mu.Lock()
 		if t.theirs == "" {
 			t.theirs = theirs
@@ -319,6 +356,10 @@ func (t *Talk) Send(ctx context.Context, s Send) (Answer, error) {
 		t.Peer.pids[theirs] = t
 		t.Peer.mu.Unlock()
 	}
+	t.mu.Lock()
+	close(t.answered)
+	t.answered = make(chan struct{})
+	t.mu.Unlock()
 	committed := make(chan struct{})
 	t.commit(t.forms()[s.Name].state, func() { close(committed) })
 	<-committed

@@ -9,3 +9,8 @@ import "embed"
 //
 //go:embed *.txt
 var Files embed.FS
+
+// Own are the conversations that the kit does not hold, below the folder own.
+//
+//go:embed own/*.txt
+var Own embed.FS

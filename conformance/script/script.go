@@ -10,10 +10,12 @@
 package script
 
 import (
+	"encoding/json"
 	"fmt"
 	"io/fs"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -37,6 +39,7 @@ type Rule struct {
 	State string // state that was entered
 	Visit int    // 1 for the first time; 0 for each time
 	Step  string // one of Steps
+	Terms string // of offer and counter: the rules of ours, as JSON; "" for what stands
 }
 
 // Kind says who acts in a move.
@@ -55,6 +58,23 @@ type Move struct {
 	Message string // one of Messages; of Reading the state; of Showing the dataset
 	Answer  Answer // of Theirs: how our node must answer
 	Again   bool   // of Theirs: the same bytes as the message of that name before
+
+	Status  int    // of Theirs: how exactly it is refused; 0 for any way
+	Code    string // of Theirs: code of the error that refuses it; "" for any
+	Media   string // of Theirs: its content type, when it is not JSON's
+	Size    int    // of Theirs: blanks that are put before it
+	Another bool   // of Theirs: another participant says it
+
+	Lost      bool // of Ours: the counterpart takes it, and its answer is lost
+	Overtaken bool // of Ours: the counterpart's next message comes before its answer
+
+	Members []Member // of Theirs: what it says instead; of Ours: what it must say
+}
+
+// Member is one member of a message.
+type Member struct {
+	Path  string // JSON pointer
+	Value any    // as encoding/json reads it; nil leaves the member out
 }
 
 // Answer is how our node answers a message.
@@ -139,12 +159,20 @@ func Load(folder fs.FS) ([]Conversation, error) {
 //	provider                            or consumer: what our node is
 //	dataset ACN0103                     and offer ID, or agreement ID
 //	disabled by the kit: reason
-//	when REQUESTED: offer               our decision; when 2nd REQUESTED: terminate
+//	when REQUESTED: offer               our decision; when 2nd REQUESTED: terminate;
+//	                                    rules may follow an offer and a counter
 //	-> request                          the counterpart sends; then refused,
 //	                                    unknown or again may stand
 //	<- offer                            our node sends
 //	state FINALIZED                     the counterpart reads our state
 //	shows CAT0101                       what the answer holds
+//
+// After "-> MESSAGE" may also stand "as TYPE" for another content type, "after N
+// blanks", "from another" for another participant, and after "refused" the status
+// or the code of the error. After "<- MESSAGE" may stand "lost" and "overtaken".
+// Lines "with /path value" and "without /path" change a message of the
+// counterpart, and "holds /path value" is what one of ours must say; a value is
+// JSON, else a text.
 func Parse(name, text string) (Conversation, error) {
 	var c Conversation
 	var title []string
@@ -183,10 +211,18 @@ func Parse(name, text string) (Conversation, error) {
 				return fail("%s has one id", first)
 			}
 			*map[string]*string{"dataset": &c.Dataset, "offer": &c.Offer, "agreement": &c.Agreement}[first] = words[1]
+		case "with", "without", "holds":
+			if err := member(c.Moves, words); err != nil {
+				return fail("%v", err)
+			}
 		case "when":
-			r, err := rule(words[1:])
+			decision, terms, _ := strings.Cut(strings.TrimSpace(line), " {")
+			r, err := rule(strings.Fields(decision)[1:])
 			if err != nil {
 				return fail("%v", err)
+			}
+			if terms != "" {
+				r.Terms = "{" + terms
 			}
 			c.Rules = append(c.Rules, r)
 		default:
@@ -242,21 +278,23 @@ func move(words []string) (Move, error) {
 	switch words[0] {
 	case "->":
 		m.Kind = Theirs
-		for _, w := range words[2:] {
-			switch w {
-			case "refused":
-				m.Answer = Refused
-			case "unknown":
-				m.Answer = Unknown
-			case "again":
-				m.Again = true
-			default:
-				return m, fmt.Errorf("%s is not refused, unknown or again", w)
-			}
+		if err := m.theirs(words[2:]); err != nil {
+			return m, err
 		}
 		words = words[:2]
 	case "<-":
 		m.Kind = Ours
+		for _, w := range words[2:] {
+			switch w {
+			case "lost":
+				m.Lost = true
+			case "overtaken":
+				m.Overtaken = true
+			default:
+				return m, fmt.Errorf("too many words after %s: %s is not lost or overtaken", words[1], w)
+			}
+		}
+		words = words[:2]
 	case "state":
 		m.Kind, known = Reading, States
 	case "shows":
@@ -271,4 +309,55 @@ func move(words []string) (Move, error) {
 		return m, fmt.Errorf("%s %s is not known", words[0], m.Message)
 	}
 	return m, nil
+}
+
+// theirs reads what follows a message of the counterpart.
+func (m *Move) theirs(words []string) error {
+	for i := 0; i < len(words); i++ {
+		after := ""
+		if i+1 < len(words) {
+			after = words[i+1]
+		}
+		n, err := strconv.Atoi(after)
+		switch w := words[i]; {
+		case w == "refused":
+			m.Answer = Refused
+			switch {
+			case err == nil:
+				m.Status, i = n, i+1
+			case after != "" && after != "again":
+				m.Code, i = after, i+1
+			}
+		case w == "unknown":
+			m.Answer = Unknown
+		case w == "again":
+			m.Again = true
+		case w == "as" && after != "":
+			m.Media, i = after, i+1
+		case w == "from" && after == "another":
+			m.Another, i = true, i+1
+		case w == "after" && err == nil && i+2 < len(words) && words[i+2] == "blanks":
+			m.Size, i = n, i+2
+		default:
+			return fmt.Errorf("%s is not refused, unknown, again, as, from or after", w)
+		}
+	}
+	return nil
+}
+
+// member reads a line about the message before it.
+func member(moves []Move, words []string) error {
+	if len(words) < 2 || !strings.HasPrefix(words[1], "/") {
+		return fmt.Errorf("%s names a member by its path", words[0])
+	}
+	if len(moves) == 0 || (moves[len(moves)-1].Kind == Ours) != (words[0] == "holds") || moves[len(moves)-1].Kind > Ours {
+		return fmt.Errorf("%s does not belong to the line before", words[0])
+	}
+	v := Member{Path: words[1]}
+	if text := strings.Join(words[2:], " "); words[0] != "without" && json.Unmarshal([]byte(text), &v.Value) != nil {
+		v.Value = text
+	}
+	m := &moves[len(moves)-1]
+	m.Members = append(m.Members, v)
+	return nil
 }
