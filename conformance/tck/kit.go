@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -15,6 +14,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"kakehashi/conformance/harness"
 	"kakehashi/conformance/result"
@@ -36,6 +36,13 @@ type kit struct {
 }
 
 var kitVersion = regexp.MustCompile(`<kit\.version>([^<]+)</kit\.version>`)
+
+// registryFault is how Maven says that it cannot reach its registry, or that the
+// registry lacks something.
+var registryFault = regexp.MustCompile(`Could not (transfer|find|resolve)|could not be resolved|not available from the repositories|No plugin found`)
+
+// fetchLimit is how long a registry may take.
+const fetchLimit = 5 * time.Minute
 
 // fetch gets the kit once for each pom.xml, into cache.
 func fetch(ctx context.Context, source, cache string) (kit, error) {
@@ -69,10 +76,11 @@ func fetch(ctx context.Context, source, cache string) (kit, error) {
 		return k, err
 	}
 	defer os.RemoveAll(temporary)
-	mvn := exec.CommandContext(ctx, "mvn", "-B", "-q", "-f", filepath.Join(source, "pom.xml"), "dependency:copy-dependencies", "-DoutputDirectory="+temporary)
+	slow, cancel := context.WithTimeout(ctx, fetchLimit)
+	defer cancel()
+	mvn := exec.CommandContext(slow, "mvn", "-B", "-q", "-f", filepath.Join(source, "pom.xml"), "org.apache.maven.plugins:maven-dependency-plugin:copy-dependencies", "-DoutputDirectory="+temporary)
 	if out, err := mvn.CombinedOutput(); err != nil {
-		if bytes.Contains(out, []byte("Could not transfer")) || bytes.Contains(out, []byte("Could not find artifact")) ||
-			bytes.Contains(out, []byte("could not be resolved")) || bytes.Contains(out, []byte("Could not resolve")) {
+		if slow.Err() != nil && ctx.Err() == nil || registryFault.Match(out) {
 			return k, missing("the Maven registry does not serve the kit %s: %s", k.version, firstError(out))
 		}
 		return k, fmt.Errorf("mvn: %w: %s", err, out)
@@ -82,8 +90,8 @@ func fetch(ctx context.Context, source, cache string) (kit, error) {
 
 func firstError(out []byte) string {
 	for line := range strings.Lines(string(out)) {
-		if strings.HasPrefix(line, "[ERROR]") {
-			return strings.TrimSpace(strings.TrimPrefix(line, "[ERROR]"))
+		if _, what, ok := strings.Cut(line, "[ERROR]"); ok { // after a colour, perhaps
+			return strings.TrimSpace(what)
 		}
 	}
 	return strings.TrimSpace(string(out))
