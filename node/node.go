@@ -357,6 +357,11 @@ func (n *Node) Run(ctx context.Context) error {
 	var lanes errgroup.Group
 	lanes.Go(func() error { return n.outbox.Run(sending) })
 	loops.Go(func() error { return n.prune(background) })
+	var hosted []participant.ID
+	for _, p := range n.participants.All() {
+		hosted = append(hosted, p.ID)
+	}
+	lanes.Go(func() error { n.transfers.Run(sending, hosted); return nil })
 
 	servers := []*http.Server{n.server(n.public), n.server(n.admin)}
 	for i, l := range []net.Listener{n.listenPublic, n.listenAdm} {

@@ -146,6 +146,7 @@ type Room struct {
 	decider Decider
 	known   *recent.Of[key, Process] // as last written or read; save checks the version
 	bodies  *recent.Of[string, []byte]
+	ends    *ends
 	quota   *process.Quota
 }
 
@@ -172,6 +173,7 @@ func Open(c Config) (*Room, error) {
 		c: c, db: c.DB, decider: c.Decider,
 		known:  recent.New[key, Process](maxKnown),
 		bodies: recent.New[string, []byte](maxBodies),
+		ends:   newEnds(),
 	}
 	if r.decider == nil {
 		r.decider = StartAtOnce{}
@@ -260,9 +262,11 @@ func (r *Room) Act(ctx context.Context, p participant.ID, id string, kind Kind, 
 
 func (r *Room) act(ctx context.Context, q Process, c *change, kind Kind, code, reason string) error {
 	if kind == KindStart && q.Role == Provider {
-		if _, err := r.c.Gate.Access(ctx, q.Participant, q.Agreement, c.now); err != nil {
+		until, err := r.c.Gate.Access(ctx, q.Participant, q.Agreement, c.now)
+		if err != nil {
 			return err
 		}
+		c.until = until
 		if err := r.source(ctx, &q, c); err != nil {
 			return err
 		}
@@ -374,6 +378,13 @@ const watchKind = "transfer"
 func (r *Room) ring(c *change) {
 	q := c.p
 	r.remember(q)
+	switch {
+	case q.Role != Provider:
+	case q.State.Final():
+		r.ends.set(key{q.Participant, q.ID}, time.Time{})
+	case !c.until.IsZero():
+		r.ends.set(key{q.Participant, q.ID}, c.until)
+	}
 	if c.fresh || q.State.Final() {
 		r.quota.Moved(q.Participant, q.Counterparty, c.fresh, q.State.Final() && !c.over)
 	}

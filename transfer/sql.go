@@ -224,6 +224,25 @@ func loadOpen(tx store.Tx, p participant.ID, agreement string) (out []Process, e
 	return out, rows.Err()
 }
 
+// loadProvided reads a page of what is open of what we provide, by id.
+func loadProvided(tx store.Tx, p participant.ID, after string) (out []Process, err error) {
+	rows, err := tx.Query(`SELECT `+columns+` FROM transfer_processes
+		WHERE participant = $1 AND id > $2 AND state <> 'COMPLETED' AND state <> 'TERMINATED' AND role = 'provider'
+		ORDER BY id LIMIT 500`, string(p), after)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		q, err := scan(rows, p)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, q)
+	}
+	return out, rows.Err()
+}
+
 // null keeps "" as NULL, so that it never collides in a unique index.
 func null(s string) any {
 	if s == "" {

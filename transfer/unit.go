@@ -39,6 +39,7 @@ type change struct {
 	start   bool          // our message is written in the unit, with the token that it makes
 	source  Source        // for a start of ours
 	finish  time.Duration // Config.Finish
+	until   time.Time     // provider: when the terms end, as far as this step asked
 }
 
 func (r *Room) change(q Process) *change {

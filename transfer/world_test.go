@@ -79,6 +79,7 @@ type node struct {
 	spent  map[string]bool
 	plane  *dataplane.Plane
 	denied error
+	until  time.Time // when the terms end
 }
 
 func (n *node) Spend(_ store.Tx, _ participant.ID, c identity.Caller) error {
@@ -97,7 +98,10 @@ func (n *node) Source(context.Context, participant.ID, string) (Source, error) {
 func (n *node) Access(context.Context, participant.ID, string, time.Time) (time.Time, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return time.Time{}, n.denied
+	if n.denied == nil && !n.until.IsZero() && !time.Now().Before(n.until) {
+		return time.Time{}, fault.TermsDeny.At("", "reason", "the time is over")
+	}
+	return n.until, n.denied
 }
 
 // Send is the wire: it hands the message to the other node's room, as dsphttp
@@ -257,7 +261,9 @@ func (w *world) node(name string, d Decider) *node {
 		check(t, err)
 		ctx, stop := context.WithCancel(context.Background())
 		done := make(chan error, 1)
+		ended := make(chan struct{})
 		go func() { done <- queue.Run(ctx) }()
+		go func() { room.Run(ctx, []participant.ID{n.who.ID}); close(ended) }()
 		n.mu.Lock()
 		n.room, n.queue = room, queue
 		n.mu.Unlock()
@@ -270,6 +276,7 @@ func (w *world) node(name string, d Decider) *node {
 			n.up.Unlock()
 			stop()
 			check(t, <-done)
+			<-ended
 		}
 	}
 	n.boot()

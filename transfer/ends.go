@@ -1,0 +1,160 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"kakehashi/internal/fault"
+	"kakehashi/participant"
+	"kakehashi/store"
+)
+
+// TermsEnded is the code with which a transfer is terminated when its terms end.
+const TermsEnded = "terms-ended"
+
+// again is how long the end of a transfer waits when something is in its way: a
+// message of ours in flight, or the store.
+const again = 5 * time.Second
+
+// ends knows until when the terms of each open transfer hold that we provide. It
+// is made anew at each start, so no step of a transfer writes it.
+type ends struct {
+	mu   sync.Mutex
+	at   map[key]time.Time
+	wake chan struct{} // capacity 1: an earlier end than all before
+	next time.Time
+}
+
+func newEnds() *ends { return &ends{at: map[key]time.Time{}, wake: make(chan struct{}, 1)} }
+
+// set notes an end; zero is none.
+func (e *ends) set(k key, at time.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if at.IsZero() {
+		delete(e.at, k)
+		return
+	}
+	e.at[k] = at
+	if e.next.IsZero() || at.Before(e.next) {
+		e.next = at
+		select {
+		case e.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// due takes out what has ended and tells when the next one does, zero for none.
+func (e *ends) due(now time.Time) (over []key, next time.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for k, at := range e.at {
+		switch {
+		case !now.Before(at):
+			over = append(over, k)
+			delete(e.at, k)
+		case next.IsZero() || at.Before(next):
+			next = at
+		}
+	}
+	e.next = next
+	return over, next
+}
+
+// Run ends the transfers that these participants provide when their terms do,
+// until ctx ends: a started pull is completed, since not every consumer does that
+// (decisions 25); any other is terminated with the reason.
+func (r *Room) Run(ctx context.Context, hosted []participant.ID) {
+	for _, p := range hosted {
+		for err := r.findEnds(ctx, p); err != nil && ctx.Err() == nil; err = r.findEnds(ctx, p) {
+			r.c.Log.ErrorContext(ctx, "when the terms of transfers end cannot be read; trying again", "participant", string(p), "err", err)
+			select {
+			case <-ctx.Done():
+			case <-time.After(again):
+			}
+		}
+	}
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		case <-r.ends.wake:
+		}
+		now := r.c.Now()
+		over, next := r.ends.due(now)
+		for _, k := range over {
+			r.expire(ctx, k)
+		}
+		if next.IsZero() {
+			timer.Stop()
+		} else {
+			timer.Reset(next.Sub(now))
+		}
+	}
+}
+
+// findEnds reads what was open when the node started.
+func (r *Room) findEnds(ctx context.Context, p participant.ID) error {
+	after := ""
+	for {
+		var some []Process
+		err := r.db.View(ctx, func(tx store.Tx) error {
+			var err error
+			some, err = loadProvided(tx, p, after)
+			return err
+		})
+		if err != nil || len(some) == 0 {
+			return err
+		}
+		now := r.c.Now()
+		for _, q := range some {
+			until, err := r.c.Gate.Access(ctx, p, q.Agreement, now)
+			if err != nil {
+				until = now
+			}
+			r.ends.set(key{p, q.ID}, until)
+		}
+		after = some[len(some)-1].ID
+	}
+}
+
+// expire ends a transfer whose terms no longer permit it.
+func (r *Room) expire(ctx context.Context, k key) {
+	q, err := r.Get(ctx, k.p, k.id)
+	if err != nil || q.State.Final() || q.Role != Provider {
+		if err != nil && !errors.Is(err, fault.NotFound) && ctx.Err() == nil {
+			r.later(ctx, k, q, err)
+		}
+		return
+	}
+	now := r.c.Now()
+	until, why := r.c.Gate.Access(ctx, k.p, q.Agreement, now)
+	switch {
+	case why == nil:
+		r.ends.set(k, until)
+		return
+	case !errors.Is(why, fault.TermsDeny) && !errors.Is(why, fault.AgreementEnded):
+		r.later(ctx, k, q, why)
+		return
+	}
+	if q.State == Started && !isPush(q.As) {
+		_, err = r.Act(ctx, k.p, k.id, KindCompletion, "", "")
+	} else {
+		_, err = r.Terminate(ctx, k.p, k.id, TermsEnded, fault.Of(why).What("en"))
+	}
+	if err != nil && ctx.Err() == nil {
+		r.later(ctx, k, q, err)
+	}
+}
+
+func (r *Room) later(ctx context.Context, k key, q Process, err error) {
+	r.c.Log.InfoContext(ctx, "a transfer whose terms have ended cannot be ended yet", "participant", string(k.p), "process_id", k.id,
+		"counterparty", q.Counterparty, "state", string(q.State), "err", err)
+	r.ends.set(k, r.c.Now().Add(again))
+}
