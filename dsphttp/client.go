@@ -84,13 +84,7 @@ func (c *Client) State(ctx context.Context, p participant.ID, counterparty, url 
 	if err != nil || status != http.StatusOK {
 		return "", status, err
 	}
-	var process struct {
-		State string `json:"state"`
-	}
-	if strictjson.DecodeOpen(reply, &process) != nil {
-		return "", status, nil
-	}
-	return dsp.State(process.State), status, nil
+	return dsp.StateIn(reply), status, nil
 }
 
 // Catalog asks a provider for all that it shows us, page after page.
@@ -201,26 +195,12 @@ func (c *Client) do(ctx context.Context, p participant.ID, counterparty, method,
 
 // refusal turns a partner's error answer into a fault that names its code and reason.
 func refusal(partner string, status int, reply []byte) error {
-	var e struct {
-		Code   string           `json:"code"`
-		Reason []strictjson.Raw `json:"reason"`
-	}
+	code, reasons := dsp.Refusal(reply)
 	reason := http.StatusText(status)
-	if strictjson.DecodeOpen(reply, &e) == nil {
-		parts := []string{}
-		for _, r := range e.Reason {
-			var s string
-			if strictjson.DecodeOpen(r, &s) == nil {
-				parts = append(parts, s)
-			} else {
-				parts = append(parts, string(r))
-			}
-		}
-		if len(parts) > 0 {
-			reason = strings.Join(parts, "; ")
-		}
+	if len(reasons) > 0 {
+		reason = strings.Join(reasons, "; ")
 	}
-	return fault.PartnerRefused.At("", "partner", partner, "status", status, "code", e.Code, "reason", reason)
+	return fault.PartnerRefused.At("", "partner", partner, "status", status, "code", code, "reason", reason)
 }
 
 // nextPage finds rel="next" among Link headers (RFC 8288), on the same host.

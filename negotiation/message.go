@@ -55,11 +55,8 @@ func message(p *Process, who participant.Participant, kind Kind, id string, now 
 		p.AgreementBody = body
 		return dsp2025.Marshal(&dsp2025.ContractAgreement{ID: id, ProviderPid: provider, ConsumerPid: consumer, Agreement: body})
 	case KindVerification:
-		b, err := dsp2025.Marshal(&dsp2025.AgreementVerification{ID: id, ProviderPid: provider, ConsumerPid: consumer})
-		if err != nil {
-			return nil, err
-		}
-		return with(b, AgreementDigest, evidence.Digest(p.AgreementBody)), nil
+		return dsp2025.Marshal(&dsp2025.AgreementVerification{ID: id, ProviderPid: provider, ConsumerPid: consumer,
+			AgreementDigest: evidence.Digest(p.AgreementBody)})
 	case KindAccepted:
 		return dsp2025.Marshal(&dsp2025.NegotiationEvent{ID: id, ProviderPid: provider, ConsumerPid: consumer, EventType: string(Accepted)})
 	case KindFinalized:
@@ -76,11 +73,6 @@ func termination(id, consumer, provider, code, reason string) ([]byte, error) {
 		m.Reason = []any{reason}
 	}
 	return dsp2025.Marshal(m)
-}
-
-// with appends a member to an object; name and value need no escape.
-func with(object []byte, name, value string) []byte {
-	return append(object[:len(object)-1], `,"`+name+`":"`+value+`"}`...)
 }
 
 // address is where our message of that kind goes.
@@ -149,13 +141,7 @@ func read(m Message) (incoming, error) {
 		if err != nil {
 			return in, err
 		}
-		var more struct {
-			Digest string `json:"https://kakehashi.dev/ns/agreementDigest"`
-		}
-		if err := strictjson.DecodeOpen(m.Body, &more); err != nil {
-			return in, fault.BadMessage.At("/"+AgreementDigest, "reason", "a string is expected").Because(err)
-		}
-		in.digest = more.Digest
+		in.digest = d.AgreementDigest
 		return in, nil
 	case KindAccepted, KindFinalized:
 		d, err := decoded[dsp2025.NegotiationEvent](m)

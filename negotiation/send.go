@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"kakehashi/dsp/dsp2025"
@@ -294,8 +295,8 @@ func acknowledgement(q Process, d job, id string, answer []byte) Event {
 	if q.PeerPid != "" || len(answer) == 0 {
 		return e
 	}
-	var n dsp2025.ContractNegotiation
-	if strictjson.DecodeOpen(answer, &n) != nil {
+	n, ok := dsp2025.Answer[dsp2025.ContractNegotiation](answer)
+	if !ok {
 		return e
 	}
 	own, peer := n.ConsumerPid, n.ProviderPid
@@ -310,14 +311,8 @@ func acknowledgement(q Process, d job, id string, answer []byte) Event {
 
 // errorWords is what an error body says, in one short line.
 func errorWords(answer []byte) string {
-	var n struct {
-		Code   string `json:"code"`
-		Reason []any  `json:"reason"`
-	}
-	if strictjson.DecodeOpen(answer, &n) != nil {
-		return ""
-	}
-	return clip(n.Code + " " + words(n.Reason))
+	code, reasons := dsp2025.Refusal(answer)
+	return clip(strings.TrimSpace(code + " " + strings.Join(reasons, "; ")))
 }
 
 // settle gives the function that brings the outcome of a message into the

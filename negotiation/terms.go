@@ -3,6 +3,7 @@ package negotiation
 import (
 	"bytes"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -46,14 +47,14 @@ func parseTerms(raw []byte) (terms, error) {
 			return bad("the policy is not valid JSON")
 		}
 		var into *string
-		switch n {
+		switch strings.TrimPrefix(strings.TrimPrefix(n, "http://www.w3.org/ns/odrl/2/"), "odrl:") {
 		case "@id":
 			into = &t.id
-		case "target", "odrl:target":
+		case "target":
 			into = &t.target
-		case "assigner", "odrl:assigner":
+		case "assigner":
 			into = &t.assigner
-		case "assignee", "odrl:assignee":
+		case "assignee":
 			into = &t.assignee
 		case "timestamp":
 			into = &t.timestamp
@@ -69,6 +70,9 @@ func parseTerms(raw []byte) (terms, error) {
 			}
 			rules = append(append(append(rules, quoted...), ':'), value...)
 			continue
+		}
+		if *into != "" {
+			return terms{}, fault.BadMessage.At("/offer/"+n, "reason", "doubled member")
 		}
 		if *into, err = text(value); err != nil {
 			return terms{}, fault.BadMessage.At("/offer/"+n, "reason", "a string is expected")

@@ -59,6 +59,8 @@ type verdict struct {
 	loseAnswer bool // it is delivered, and its answer is lost
 	double     bool // it is delivered twice
 	status     int  // it is not delivered, and this is the answer
+
+	body []byte // it is delivered in this form
 }
 
 type node struct {
@@ -141,6 +143,9 @@ func (n *node) Send(ctx context.Context, p participant.ID, counterparty, url, me
 	}
 	// The other side does not end because the sender hears no more of it.
 	ctx = context.WithoutCancel(ctx)
+	if v.body != nil {
+		c.body = v.body
+	}
 	status, answer := w.deliver(ctx, c)
 	if v.double {
 		if again, _ := w.deliver(ctx, c); again >= 300 {

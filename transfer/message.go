@@ -45,15 +45,11 @@ func message(p Process, who participant.Participant, kind Kind, id string, acces
 		m := &dsp2025.TransferSuspension{ID: id, ProviderPid: provider, ConsumerPid: consumer, Code: p.Code, Reason: reasons(p.Reason)}
 		return dsp2025.Marshal(m)
 	case KindCompletion:
-		b, err := dsp2025.Marshal(&dsp2025.TransferCompletion{ID: id, ProviderPid: provider, ConsumerPid: consumer})
-		if err != nil || p.Facts == nil || p.Role != Consumer && !isPush(p.As) {
-			return b, err
+		m := &dsp2025.TransferCompletion{ID: id, ProviderPid: provider, ConsumerPid: consumer}
+		if p.Facts != nil && (p.Role == Consumer || isPush(p.As)) {
+			m.PayloadBytes, m.PayloadDigest = strconv.FormatInt(p.Facts.Bytes, 10), p.Facts.Digest
 		}
-		b = with(b, PayloadBytes, strconv.FormatInt(p.Facts.Bytes, 10))
-		if p.Facts.Digest != "" {
-			b = with(b, PayloadDigest, p.Facts.Digest)
-		}
-		return b, nil
+		return dsp2025.Marshal(m)
 	case KindTermination:
 		return termination(id, consumer, provider, p.Code, p.Reason)
 	}
@@ -69,11 +65,6 @@ func reasons(s string) []any {
 		return nil
 	}
 	return []any{s}
-}
-
-// with appends a member to an object; name and value need no escape.
-func with(object []byte, name, value string) []byte {
-	return append(object[:len(object)-1], `,"`+name+`":"`+value+`"}`...)
 }
 
 // Access is where a consumer finds the data, and with what.
@@ -169,7 +160,7 @@ func read(m Message) (incoming, error) {
 			return incoming{}, err
 		}
 		in := incoming{id: d.ID, consumer: d.ConsumerPid, provider: d.ProviderPid}
-		in.facts, err = readFacts(m.Body)
+		in.facts, err = readFacts(d)
 		return in, err
 	case KindTermination:
 		d, err := decoded[dsp2025.TransferTermination](m)
@@ -179,21 +170,14 @@ func read(m Message) (incoming, error) {
 }
 
 // readFacts takes what the sender says that it received or sent; nil if it says nothing.
-func readFacts(body []byte) (*Facts, error) {
-	var more struct {
-		Digest string `json:"https://kakehashi.dev/ns/digest"`
-		Bytes  string `json:"https://kakehashi.dev/ns/bytes"`
-	}
-	if err := strictjson.DecodeOpen(body, &more); err != nil {
-		return nil, fault.BadMessage.At("/"+PayloadDigest, "reason", "strings are expected").Because(err)
-	}
-	if more.Digest == "" && more.Bytes == "" {
+func readFacts(m dsp2025.TransferCompletion) (*Facts, error) {
+	if m.PayloadDigest == "" && m.PayloadBytes == "" {
 		return nil, nil
 	}
-	f := &Facts{Digest: more.Digest}
-	if more.Bytes != "" {
+	f := &Facts{Digest: m.PayloadDigest}
+	if m.PayloadBytes != "" {
 		var err error
-		if f.Bytes, err = strconv.ParseInt(more.Bytes, 10, 64); err != nil || f.Bytes < 0 {
+		if f.Bytes, err = strconv.ParseInt(m.PayloadBytes, 10, 64); err != nil || f.Bytes < 0 {
 			return nil, fault.BadMessage.At("/"+PayloadBytes, "reason", "a count of bytes is expected")
 		}
 	}

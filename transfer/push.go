@@ -221,13 +221,19 @@ func (r *Room) ofJob(ctx context.Context, j outbox.Job) (Process, error) {
 // addressed reads the address in a kept message: the request's, or that of a
 // start by which the consumer resumed.
 func addressed(body []byte) (dataplane.Target, error) {
-	var m struct {
-		DataAddress dsp2025.DataAddress `json:"dataAddress"`
+	var d *dsp2025.DataAddress
+	m, err := dsp2025.Decode[dsp2025.TransferRequest](body)
+	if d = m.DataAddress; err != nil {
+		var start dsp2025.TransferStart
+		if start, err = dsp2025.Decode[dsp2025.TransferStart](body); err != nil {
+			return dataplane.Target{}, fmt.Errorf("read a kept data address: %w", err)
+		}
+		d = start.DataAddress
 	}
-	if err := strictjson.DecodeOpen(body, &m); err != nil {
-		return dataplane.Target{}, fmt.Errorf("read a kept data address: %w", err)
+	if d == nil {
+		d = &dsp2025.DataAddress{}
 	}
-	return target(m.DataAddress)
+	return target(*d)
 }
 
 // pushed is what follows when all bytes were sent: our completion, with their

@@ -267,8 +267,8 @@ func acknowledgement(q Process, d job, id string, answer []byte) Event {
 	if q.PeerPid != "" || len(answer) == 0 {
 		return e
 	}
-	var t dsp2025.TransferProcess
-	if strictjson.DecodeOpen(answer, &t) != nil {
+	t, ok := dsp2025.Answer[dsp2025.TransferProcess](answer)
+	if !ok {
 		return e
 	}
 	if (t.ConsumerPid == "" || t.ConsumerPid == q.ID) && t.ProviderPid != noPid {
@@ -279,14 +279,8 @@ func acknowledgement(q Process, d job, id string, answer []byte) Event {
 
 // errorWords is what an error body says, in one short line.
 func errorWords(answer []byte) string {
-	var n struct {
-		Code   string `json:"code"`
-		Reason []any  `json:"reason"`
-	}
-	if strictjson.DecodeOpen(answer, &n) != nil {
-		return ""
-	}
-	return clip(n.Code + " " + words(n.Reason))
+	code, reasons := dsp2025.Refusal(answer)
+	return clip(strings.TrimSpace(code + " " + strings.Join(reasons, "; ")))
 }
 
 // settle gives the function that brings the outcome of a message into the

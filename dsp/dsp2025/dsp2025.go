@@ -173,10 +173,14 @@ func slow[T any](b []byte, compact error) (T, error) {
 	return none, err
 }
 
+// spellings are what a name of the protocol begins with where it is not bare.
+var spellings = [][]byte{[]byte(`"dspace:`), []byte(`"odrl:`), []byte(`"dcat:`), []byte(`"dct:format"`),
+	[]byte(`"` + namespace), []byte(`"http://www.w3.org/ns/`), []byte(`"http://purl.org/dc/terms/format"`)}
+
 // spelled says whether an object holds members of the protocol under prefixed or
 // full names.
 func spelled(further strictjson.Raw) bool {
-	if len(further) == 0 {
+	if !slices.ContainsFunc(spellings, func(s []byte) bool { return bytes.Contains(further, s) }) {
 		return false
 	}
 	dec := jsontext.NewDecoder(bytes.NewReader(further))

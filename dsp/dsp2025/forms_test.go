@@ -219,10 +219,83 @@ func TestCompactionIsThatOfJSONLD(t *testing.T) {
 	}
 }
 
-const (
-	dspaceOnly = `"@context":{"dspace":"https://w3id.org/dspace/2025/1/"}`
-	verified   = `"dspace:providerPid":"p","dspace:consumerPid":"c"`
-)
+func TestAnswers(t *testing.T) {
+	t.Parallel()
+	const full = `[{"@type":["https://w3id.org/dspace/2025/1/TransferProcess"],"https://w3id.org/dspace/2025/1/providerPid":[{"@id":"p"}],` +
+		`"https://w3id.org/dspace/2025/1/consumerPid":[{"@id":"c"}],"https://w3id.org/dspace/2025/1/state":[{"@id":"https://w3id.org/dspace/2025/1/STARTED"}]}]`
+	for _, c := range []struct{ name, in, state, provider string }{
+		{"compact", `{` + head + `"TransferProcess","providerPid":"p","consumerPid":"c","state":"STARTED"}`, "STARTED", "p"},
+		{"prefixed state", `{` + head + `"TransferProcess","providerPid":"p","consumerPid":"c","state":"dspace:STARTED"}`, "STARTED", "p"},
+		{"without a context", `{"providerPid":"p","state":"STARTED"}`, "STARTED", "p"},
+		{"expanded", full, "STARTED", "p"},
+		{"prefixed members", `{"@context":{"d":"https://w3id.org/dspace/2025/1/"},"@type":"d:TransferProcess","d:providerPid":{"@id":"p"},"d:consumerPid":{"@id":"c"},"d:state":{"@id":"d:STARTED"}}`, "STARTED", "p"},
+		{"an error", `{` + head + `"TransferError","code":"x"}`, "", ""},
+		{"empty", ``, "", ""},
+		{"no JSON", `<html>`, "", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			if got := dsp2025.StateIn([]byte(c.in)); got != c.state {
+				t.Errorf("state %q, want %q", got, c.state)
+			}
+			if got, ok := dsp2025.Answer[dsp2025.TransferProcess]([]byte(c.in)); got.ProviderPid != c.provider || c.provider != "" && !ok {
+				t.Errorf("got %+v, %v; want the pid %q", got, ok, c.provider)
+			}
+		})
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ name, in, code, reasons string }{
+		{"compact", `{` + head + `"ContractNegotiationError","code":"x","reason":["a","b"]}`, "x", "a|b"},
+		{"one reason", `{"code":"x","reason":"a"}`, "x", "a"},
+		{"prefixed", `{"@context":{"d":"https://w3id.org/dspace/2025/1/"},"@type":"d:CatalogError","d:code":"x","d:reason":{"@value":"a","@language":"en"}}`, "x", "a"},
+		{"expanded", `[{"@type":["https://w3id.org/dspace/2025/1/TransferError"],"https://w3id.org/dspace/2025/1/code":[{"@value":"x"}]}]`, "x", ""},
+		{"no JSON", `<html>`, "", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			if code, reasons := dsp2025.Refusal([]byte(c.in)); code != c.code || strings.Join(reasons, "|") != c.reasons {
+				t.Errorf("%q %q, want %q %q", code, reasons, c.code, c.reasons)
+			}
+		})
+	}
+}
+
+// TestPolicies: what a policy says is there in the compact form, whatever form
+// it came in, and nothing that was said is lost.
+func TestPolicies(t *testing.T) {
+	t.Parallel()
+	odrlContext := `"@context":{"dspace":"https://w3id.org/dspace/2025/1/","odrl":"http://www.w3.org/ns/odrl/2/","xsd":"http://www.w3.org/2001/XMLSchema#"}`
+	request := func(context, policy string) string {
+		return `{` + context + `,"@type":"dspace:ContractRequestMessage","dspace:consumerPid":"c","dspace:callbackAddress":"u","dspace:offer":` + policy + `}`
+	}
+	for _, c := range []struct{ name, in, want string }{
+		{"compact, as it came", `{` + head + `"ContractRequestMessage","consumerPid":"c","callbackAddress":"u","offer":{ "odrl:permission":{"action":"odrl:use"} , "@id":"o"}}`,
+			`{ "odrl:permission":{"action":"odrl:use"} , "@id":"o"}`},
+		{"prefixed", request(odrlContext, `{"@id":"o","@type":"odrl:Offer","odrl:target":{"@id":"d"},"odrl:permission":{"odrl:action":{"@id":"odrl:use"},"odrl:constraint":{"odrl:leftOperand":{"@id":"odrl:count"},"odrl:operator":{"@id":"odrl:lteq"},"odrl:rightOperand":{"@value":"5","@type":"xsd:integer"}}}}`),
+			`{"@id":"o","@type":"Offer","permission":[{"action":"use","constraint":[{"leftOperand":"count","operator":"lteq","rightOperand":{"@type":"xsd:integer","@value":"5"}}]}],"target":"d"}`},
+		{"sets and numbers", request(odrlContext, `{"@id":"o","odrl:permission":{"odrl:action":"odrl:use","odrl:constraint":{"odrl:and":{"@list":[{"odrl:leftOperand":"purpose","odrl:operator":"odrl:isAnyOf","odrl:rightOperand":["a","b"]},{"odrl:leftOperand":"x","odrl:operator":"odrl:eq","odrl:rightOperand":1.50}]}}}}`),
+			`{"@id":"o","permission":[{"action":"use","constraint":[{"and":[{"leftOperand":"purpose","operator":"isAnyOf","rightOperand":["a","b"]},{"leftOperand":"x","operator":"eq","rightOperand":1.50}]}]}]}`},
+		{"profiles and duties", request(odrlContext, `{"@id":"o","odrl:profile":[{"@id":"https://a/"},{"@id":"https://b/"}],"odrl:obligation":{"odrl:action":{"@id":"odrl:inform"}},"odrl:prohibition":[{"odrl:action":{"@id":"https://c/sell"}}]}`),
+			`{"@id":"o","obligation":[{"action":"inform"}],"profile":["https://a/","https://b/"],"prohibition":[{"action":"https://c/sell"}]}`},
+		{"a member that no context explains", request(odrlContext, `{"@id":"o","odrl:permission":{"odrl:action":"odrl:use","constraints":[{"x":1}]}}`),
+			`{"@id":"o","permission":[{"action":"use","constraints":{"x":1}}]}`},
+		{"an action with a refinement", request(odrlContext, `{"@id":"o","odrl:permission":{"odrl:action":{"@id":"odrl:use","odrl:refinement":{"odrl:leftOperand":"x"}}}}`),
+			`{"@id":"o","permission":[{"action":{"@id":"http://www.w3.org/ns/odrl/2/use","refinement":{"leftOperand":"x"}}}]}`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			got, err := dsp2025.Decode[dsp2025.ContractRequest]([]byte(c.in))
+			if err != nil || string(got.Offer) != c.want {
+				t.Errorf("%v\n%s\nwant\n%s", err, got.Offer, c.want)
+			}
+		})
+	}
+}
+
+const verified = `"dspace:providerPid":"p","dspace:consumerPid":"c"`
 
 func TestOtherFormsThatAreRefused(t *testing.T) {
 	t.Parallel()
@@ -245,6 +318,7 @@ func TestOtherFormsThatAreRefused(t *testing.T) {
 		{"deep", "AgreementVerification", `[{"x:y":` + strings.Repeat("[", 40) + strings.Repeat("]", 40) + `}]`, "", "levels"},
 		{"many types", "AgreementVerification", `[{"@type":["a:b"` + strings.Repeat(`,"a:b"`, 20) + `]}]`, "", "types"},
 		{"many objects", "AgreementVerification", `[{"x:y":[{}` + strings.Repeat(`,{}`, 11_000) + `]}]`, "", "objects"},
+		{"many objects with a type", "AgreementVerification", `[{"x:y":[{}` + strings.Repeat(`,{"@type":"Dataset"}`, 300) + `]}]`, "", "objects with a type"},
 		{"a graph", "AgreementVerification", `{"@graph":[{` + full + `,` + pids + `}]}`, "/@context", "missing"},
 		{"a reversed member", "AgreementVerification", `[{` + full + `,` + pids + `,"@reverse":{}}]`, "", "keyword"},
 		{"a reversed member by another name", "AgreementVerification", `{"@context":["` + dsp2025.ContextURL + `",{"r":{"@reverse":"x:y"}}],` + full + `,` + pids + `,"r":{"@id":"x:z"}}`, "", "keyword"},
@@ -264,6 +338,25 @@ func TestOtherFormsThatAreRefused(t *testing.T) {
 			}
 			if f := fault.Of(err); c.at != "" && f.Place != c.at || !strings.Contains(f.Args["reason"], c.reason) {
 				t.Errorf("at %q: %q; want %q: %q", f.Place, f.Args["reason"], c.at, c.reason)
+			}
+		})
+	}
+}
+
+func BenchmarkDecodeForms(b *testing.B) {
+	doc := `"consumerPid":"urn:uuid:c","offer":` + offer + `,"callbackAddress":"https://c/dsp"}`
+	inline := `"@context":["https://w3id.org/dspace/2025/1/context.jsonld",{"ex":"https://example.org/"}],"@type":`
+	for _, c := range []struct{ name, in string }{
+		{"compact", `{` + head + `"ContractRequestMessage",` + doc},
+		{"compact, further members", `{` + head + `"ContractRequestMessage","https://example.org/x":{"a":[1]},"y":2,` + doc},
+		{"inline context", `{` + inline + `"ContractRequestMessage",` + doc},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := dsp2025.Decode[dsp2025.ContractRequest]([]byte(c.in)); err != nil {
+					b.Fatal(err)
+				}
 			}
 		})
 	}

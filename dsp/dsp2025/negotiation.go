@@ -60,12 +60,14 @@ func (m *ContractAgreement) check() (string, string) {
 	return first("/@id", optional(m.ID), "/providerPid", need(m.ProviderPid), "/consumerPid", need(m.ConsumerPid), "/agreement", object(m.Agreement))
 }
 
-// AgreementVerification is the ContractAgreementVerificationMessage.
+// AgreementVerification is the ContractAgreementVerificationMessage. The digest
+// of the agreement is this program's own addition.
 type AgreementVerification struct {
 	Head
-	ID          string `json:"@id,omitzero"`
-	ProviderPid string `json:"providerPid"`
-	ConsumerPid string `json:"consumerPid"`
+	ID              string `json:"@id,omitzero"`
+	ProviderPid     string `json:"providerPid"`
+	ConsumerPid     string `json:"consumerPid"`
+	AgreementDigest string `json:"https://kakehashi.dev/ns/agreementDigest,omitzero"`
 }
 
 func (*AgreementVerification) typeName() string { return "ContractAgreementVerificationMessage" }

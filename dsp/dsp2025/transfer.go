@@ -50,12 +50,15 @@ func (m *TransferSuspension) check() (string, string) {
 	return first("/@id", optional(m.ID), "/providerPid", need(m.ProviderPid), "/consumerPid", need(m.ConsumerPid), "/code", optional(m.Code))
 }
 
-// TransferCompletion is the TransferCompletionMessage.
+// TransferCompletion is the TransferCompletionMessage. Number (decimal) and
+// digest of the bytes that the sender saw are this program's own addition.
 type TransferCompletion struct {
 	Head
-	ID          string `json:"@id,omitzero"`
-	ProviderPid string `json:"providerPid"`
-	ConsumerPid string `json:"consumerPid"`
+	ID            string `json:"@id,omitzero"`
+	ProviderPid   string `json:"providerPid"`
+	ConsumerPid   string `json:"consumerPid"`
+	PayloadBytes  string `json:"https://kakehashi.dev/ns/bytes,omitzero"`
+	PayloadDigest string `json:"https://kakehashi.dev/ns/digest,omitzero"`
 }
 
 func (*TransferCompletion) typeName() string { return "TransferCompletionMessage" }

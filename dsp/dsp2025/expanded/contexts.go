@@ -32,6 +32,23 @@ var contexts = sync.OnceValues(func() (map[string]any, error) {
 	return out, nil
 })
 
+// scopes are the terms of the published contexts that bring a context of their
+// own.
+var scopes = sync.OnceValues(func() (map[string]bool, error) {
+	all, err := contexts()
+	out := map[string]bool{}
+	for _, doc := range all {
+		top, _ := doc.(map[string]any)
+		terms, _ := top["@context"].(map[string]any)
+		for name, v := range terms {
+			if def, ok := v.(map[string]any); ok && def["@context"] != nil {
+				out[name] = true
+			}
+		}
+	}
+	return out, err
+})
+
 // LoadDocument gives a copy: the library writes into what it imports.
 func (embedded) LoadDocument(url string) (*ld.RemoteDocument, error) {
 	all, err := contexts()

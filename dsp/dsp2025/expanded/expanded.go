@@ -32,7 +32,11 @@ func refuse(pointer, reason string) error { return &Error{pointer, reason} }
 // the result names. What is said twice, in whatever spelling, is refused by
 // whoever reads the result, since it is an array there. Every error is an *Error.
 func Compact(b []byte, context string, types ...string) ([]byte, error) {
-	doc, err := tree(b)
+	typed := maxTyped
+	if types[0] == "Catalog" || types[0] == "Dataset" {
+		typed = maxTypedCatalog
+	}
+	doc, err := tree(b, typed)
 	if err != nil {
 		return nil, err
 	}
