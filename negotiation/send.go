@@ -205,7 +205,7 @@ func (r *Room) refused(ctx context.Context, q Process, d job, j outbox.Job, stat
 	switch status {
 	case 400, 404, 409:
 		believed := status == 400 || status == 404 && d.Kind == KindTermination // to a process that ended, nothing is left to say
-		late := j.Attempts >= max400 // nobody is that slow to commit
+		late := j.Attempts >= max400                                            // nobody is that slow to commit
 		last := d.Stray != "" || believed && j.Attempts >= max400 || j.Attempts >= maxOther
 		if !j.Again || late || last { // else the state was read just now
 			if settle := r.ask(ctx, q, d, j.ID, late || last); settle != nil {

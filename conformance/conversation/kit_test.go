@@ -90,6 +90,9 @@ func (b *bed) prepare(t *testing.T, all []script.Conversation) {
 		}
 		seen[about] = true
 	}
+	if len(imports) == 0 {
+		return
+	}
 	if _, err := b.api.Import(t.Context(), client.Import{Agreements: imports}); err != nil {
 		t.Fatal(err)
 	}

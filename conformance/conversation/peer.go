@@ -161,6 +161,10 @@ func (p *Peer) find(parts []string, body []byte) *Talk {
 		theirs = m.ProviderPid
 	}
 	if t := p.pids[theirs]; t != nil { // a first message once more
+		if t.Double != nil {
+			t = t.Double
+			p.pids[theirs] = t
+		}
 		return t
 	}
 	about := m.AgreementID

@@ -36,6 +36,8 @@ type Talk struct {
 
 	Dataset, Offer, Agreement, Format string
 
+	Double *Talk // takes the node's first message when it is said again, as a process of its own; nil: it is a repeat
+
 	Turns []Turn // all messages, in order: what comes otherwise is refused and reported
 
 	mu      sync.Mutex
