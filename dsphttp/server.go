@@ -115,13 +115,21 @@ func (s *Server) version(c *call, base, at string) {
 		path = "/" + dsp.Version
 	}
 	b, err := strictjson.Encode(dsp.VersionDocument{ProtocolVersions: []dsp.ProtocolVersion{
-		{Version: dsp.Version, Path: path, Binding: "HTTPS", ServiceID: c.p.DID, IdentifierType: "did:web"},
+		{Version: dsp.Version, Path: path, Binding: "HTTPS", ServiceID: c.p.DID, IdentifierType: "did:web", Auth: s.auth()},
 	}})
 	if err != nil {
 		c.fail(s, err)
 		return
 	}
 	c.answer(s, http.StatusOK, b)
+}
+
+// auth is how callers show who they are, nil where they need not.
+func (s *Server) auth() *dsp.Auth {
+	if !s.c.Identity.Proves() {
+		return nil
+	}
+	return &dsp.Auth{Protocol: dsp.SelfIssued, Version: "1", Profile: []string{"did:web/ES256"}}
 }
 
 func (s *Server) document(c *call) {

@@ -167,6 +167,9 @@ func (r *Room) Authorize(ctx context.Context, p participant.ID, counterparty str
 	return "Bearer " + string(token), nil
 }
 
+// Proves says whether callers show who they are; with a Template they do not.
+func (r *Room) Proves() bool { return r.template == nil }
+
 // Verify says who sent a message to participant p. It writes nothing: the effect
 // of the message and Spend go into one unit. Every refusal is a fault with
 // status 401. A token with a digest is accepted with that body only; one without

@@ -275,6 +275,12 @@ func TestChooseOfSeveral(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, doc, want, base string }{
 		{"DCP goes before another protocol", `[{"version":"2025-1","path":"/a","auth":{"protocol":"OAuth","version":"2"}},{"version":"2025-1","path":"/b","auth":{"protocol":"DCP","version":"1.0"}}]`, "", "https://h/r/b"},
+		{"none goes before DCP", `[{"version":"2025-1","path":"/a","auth":{"protocol":"DCP","version":"1.0"}},{"version":"2025-1","path":"/b"}]`, "", "https://h/r/b"},
+		{"ours goes before another", `[{"version":"2025-1","path":"/a","auth":{"protocol":"OAuth","version":"2","profile":["x"]}},{"version":"2025-1","path":"/b","auth":{"protocol":"self-issued token","version":"1","profile":["did:web/ES256"]}}]`, "", "https://h/r/b"},
+		{"the first of equals", `[{"version":"2025-1","path":"/a","profile":"http-dsp-profile-2025-1"},{"version":"2025-1","path":"/b","profile":"other"}]`, "", "https://h/r/a"},
+		{"null is no auth", `[{"version":"2025-1","path":"/a","auth":{"protocol":"DCP"}},{"version":"2025-1","path":"/b","auth":null}]`, "", "https://h/r/b"},
+		{"auth and profile of other forms", `[{"version":"2025-1","path":"/a","auth":"DCP"},{"version":"2025-1","path":"/b","auth":{"protocol":"DCP","profile":"vc"}}]`, "", "https://h/r/b"},
+		{"an entry of another form hides no other", `[{"version":{"major":2026},"path":1},"2024-1",{"version":"2025-1","path":"/b","x":[{}]}]`, "", "https://h/r/b"},
 		{"another protocol is better than none", `[{"version":"2025-1","path":"/a","auth":{"protocol":"OAuth","version":"2"}}]`, "", "https://h/r/a"},
 		{"the root itself", `[{"version":"2025-1","path":"/","binding":"https"}]`, "", "https://h/r"},
 		{"the one that is asked for", `[{"version":"2025-1","path":"/a"},{"version":"2025-1","path":"/b"}]`, "https://h/r/b", "https://h/r/b"},

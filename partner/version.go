@@ -1,17 +1,19 @@
 package partner
 
 import (
+	"cmp"
 	"errors"
 	"net/url"
 	"slices"
 	"strings"
 
+	"kakehashi/dsp/dsp2025"
 	"kakehashi/internal/fault"
 	"kakehashi/internal/strictjson"
 )
 
 // spoken is the one version that the node speaks.
-const spoken = "2025-1"
+const spoken = dsp2025.Version
 
 // version is one entry of a version document. Others may add members, such as
 // "profile" (EDC).
@@ -20,9 +22,27 @@ type version struct {
 	Path      string `json:"path"`
 	Binding   string `json:"binding,omitempty"`
 	ServiceID string `json:"serviceId,omitempty"`
-	Auth      *struct {
+	Auth      auth   `json:"auth"`
+}
+
+// auth is the protocol by which the partner wants callers to show who they are,
+// "" if it does not say.
+type auth string
+
+// UnmarshalJSON takes the protocol of an object; a form that the standard does
+// not know makes no document unreadable.
+func (a *auth) UnmarshalJSON(b []byte) error {
+	var o struct {
 		Protocol string `json:"protocol"`
-	} `json:"auth,omitempty"`
+	}
+	if strictjson.DecodeOpen(b, &o) != nil || o.Protocol == "" {
+		o.Protocol = "unknown"
+	}
+	if string(b) == "null" {
+		o.Protocol = ""
+	}
+	*a = auth(o.Protocol)
+	return nil
 }
 
 type versions []version
@@ -32,7 +52,7 @@ const maxEntries = 200
 // decode reads a version document.
 func decode(b []byte) (versions, error) {
 	var doc struct {
-		Versions versions `json:"protocolVersions"`
+		Versions []strictjson.Raw `json:"protocolVersions"`
 	}
 	if err := strictjson.DecodeOpen(b, &doc); err != nil {
 		return nil, err
@@ -43,13 +63,28 @@ func decode(b []byte) (versions, error) {
 	case len(doc.Versions) > maxEntries:
 		return nil, errors.New("its version document lists too many versions")
 	}
-	return doc.Versions, nil
+	var out versions
+	var first error
+	for _, raw := range doc.Versions {
+		var v version
+		// An entry of another form, for an edition to come, hides no other.
+		if err := strictjson.DecodeOpen(raw, &v); err != nil {
+			first = cmp.Or(first, err)
+			continue
+		}
+		out = append(out, v)
+	}
+	if len(out) == 0 {
+		return nil, first
+	}
+	return out, nil
 }
 
 // choose picks the entry of 2025-1 over HTTPS and gives the base, root and path
 // together. With want only the entry of that base will do; its path may also be
-// written from the root of the host. Of several, one without auth or with DCP
-// goes first.
+// written from the root of the host. Of several, one that wants no auth or the
+// one spoken here goes first, then DCP, whose callers show such a token too; one
+// with an auth that is not known is the last resort.
 func (vs versions) choose(who, root, want string) (version, string, error) {
 	var best version
 	var base string
@@ -71,7 +106,10 @@ func (vs versions) choose(who, root, want string) (version, string, error) {
 			}
 		}
 		n := 1
-		if v.Auth == nil || v.Auth.Protocol == "DCP" {
+		switch v.Auth {
+		case "", dsp2025.SelfIssued:
+			n = 3
+		case "DCP":
 			n = 2
 		}
 		if n > rank {

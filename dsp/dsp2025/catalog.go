@@ -140,7 +140,20 @@ type ProtocolVersion struct {
 	Binding        string `json:"binding"`
 	ServiceID      string `json:"serviceId,omitzero"`
 	IdentifierType string `json:"identifierType,omitzero"`
+	Auth           *Auth  `json:"auth,omitzero"`
 }
+
+// Auth says how callers show who they are. Protocol and Version are required;
+// the standard leaves their values open.
+type Auth struct {
+	Protocol string   `json:"protocol"`
+	Version  string   `json:"version"`
+	Profile  []string `json:"profile,omitempty"`
+}
+
+// SelfIssued is the Protocol of this program: each message carries a token that
+// the sender's DID signed for this receiver and body.
+const SelfIssued = "self-issued token"
 
 // Text reads a literal: "x" or {"@value":"x"}; "" when it is neither.
 func Text(raw strictjson.Raw) string {
