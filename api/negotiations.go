@@ -72,7 +72,7 @@ func rulesOf(rules any) ([]byte, error) {
 	if _, err := odrl.Parse(b); err != nil {
 		return nil, err
 	}
-	return b, nil
+	return dsp.Rules(b)
 }
 
 func (s *server) startOffer(ctx context.Context, p participant.ID, in *keyed[client.StartOffer]) (client.Negotiation, error) {

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"kakehashi/dsp/dsp2025"
 	"kakehashi/evidence"
 	"kakehashi/internal/fault"
 	"kakehashi/internal/ids"
@@ -102,6 +103,10 @@ func (r *Room) Publish(tx store.Tx, p participant.ID, d Dataset) (Dataset, error
 			o.ID = ids.New()
 		}
 		if err := r.c.Policy.Publishable(o.Policy); err != nil {
+			return d, err
+		}
+		var err error
+		if o.Policy, err = dsp2025.Rules(o.Policy); err != nil {
 			return d, err
 		}
 	}

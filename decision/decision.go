@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"kakehashi/client"
+	"kakehashi/dsp/dsp2025"
 	"kakehashi/internal/fault"
 	"kakehashi/internal/ids"
 	"kakehashi/internal/strictjson"
@@ -220,7 +221,9 @@ func read(answer []byte) (*process.Decision, error) {
 		if _, err := odrl.Parse(raw); err != nil {
 			return nil, outbox.Permanent(err)
 		}
-		d.Terms = raw
+		if d.Terms, err = dsp2025.Rules(raw); err != nil {
+			return nil, outbox.Permanent(err)
+		}
 	}
 	return &d, nil
 }
