@@ -121,8 +121,8 @@ func (s *server) node(_ context.Context, p participant.ID, _ *none) (client.Node
 }
 
 func (s *server) datasets(ctx context.Context, p participant.ID, in *page) (client.Datasets, error) {
-	items, next, err := s.Catalog.All(ctx, p, in.Cursor, in.Limit)
-	out := client.Datasets{Next: next}
+	items, next, total, err := s.Catalog.All(ctx, p, in.Cursor, in.Limit)
+	out := client.Datasets{Next: next, Total: total}
 	for _, d := range items {
 		out.Items = append(out.Items, ours(d, in.in()))
 	}

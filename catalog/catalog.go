@@ -9,6 +9,8 @@ import (
 	"context"
 	"embed"
 	"io/fs"
+	"regexp"
+	"strconv"
 	"sync"
 	"time"
 
@@ -39,7 +41,7 @@ type Dataset struct {
 	Service     string            `json:"service"` // name of the service that answers for it
 	Formats     []string          `json:"formats"` // Word-PULL or Word-PUSH, at least one
 	Source      strictjson.Raw    `json:"source,omitempty"`
-	Meta        map[string]string `json:"meta,omitempty"` // further DCAT and DCT terms, shown as they are
+	Meta        map[string]string `json:"meta,omitempty"` // further members by their dct:, dcat: or whole name, shown as they are
 	Asking      process.Asking    `json:"asking,omitempty"`
 
 	Version   int64     `json:"-"` // counts up with each publication
@@ -64,10 +66,12 @@ type Config struct {
 
 // Room is the catalogues of all participants of a node.
 type Room struct {
-	c Config
+	c       Config
+	scanned int // datasets looked at for one page of a query
 
 	mu     sync.RWMutex
 	offers map[offerKey]published // offers are immutable; withdrawn ones are dropped here
+	http   map[string]string      // by service: its format that HttpData-PULL stands for as well
 }
 
 type offerKey struct {
@@ -85,7 +89,7 @@ const maxCached = 10_000
 
 // Open makes the room; the tables exist by Schema.
 func Open(c Config) *Room {
-	return &Room{c: c, offers: map[offerKey]published{}}
+	return &Room{c: c, scanned: maxScanned, offers: map[offerKey]published{}, http: map[string]string{}}
 }
 
 // Publish writes a dataset and its offers in the caller's unit, with its leaf.
@@ -213,37 +217,24 @@ func (r *Room) Shown(ctx context.Context, p participant.ID, counterparty, id str
 	return d, nil
 }
 
-// All is one page, in the order of ids, of what this participant offers.
-func (r *Room) All(ctx context.Context, p participant.ID, after string, limit int) (page []Dataset, next string, err error) {
-	if limit <= 0 || limit > 1000 {
-		limit = 1000
+// All is one page, in the order of ids, of what this participant offers, and how
+// many that is in all.
+func (r *Room) All(ctx context.Context, p participant.ID, after string, limit int) (page []Dataset, next string, total int, err error) {
+	if limit <= 0 || limit > MaxPage {
+		limit = MaxPage
 	}
 	err = r.c.DB.View(ctx, func(tx store.Tx) error {
-		page, err = r.list(tx, p, after, limit+1)
+		if page, err = r.list(tx, p, after, limit+1); err != nil {
+			return err
+		}
+		total, err = r.count(tx, p)
 		return err
 	})
 	if err == nil && len(page) > limit {
 		page = page[:limit]
 		next = page[limit-1].ID
 	}
-	return page, next, err
-}
-
-// Visible is one page, in the order of ids, of the datasets that the counterpart
-// may see. next continues it and is empty at the end; limit is at most 1,000.
-func (r *Room) Visible(ctx context.Context, p participant.ID, counterparty, after string, limit int) (page []Dataset, next string, err error) {
-	page, next, err = r.All(ctx, p, after, limit)
-	if err != nil {
-		return nil, "", err
-	}
-	seen := page[:0]
-	for _, d := range page {
-		if offers := policy.Shown(r.c.Policy, counterparty, d.Offers, func(o Offer) strictjson.Raw { return o.Policy }); len(offers) > 0 {
-			d.Offers = offers
-			seen = append(seen, d)
-		}
-	}
-	return seen, next, nil
+	return page, next, total, err
 }
 
 func check(d *Dataset) error {
@@ -259,8 +250,22 @@ func check(d *Dataset) error {
 	case len(d.ID) > 2048:
 		return fault.DatasetIncomplete.At("/id", "member", "id")
 	}
+	for i, f := range d.Formats {
+		if !format.MatchString(f) {
+			return fault.FormatName.At("/formats/"+strconv.Itoa(i), "format", clip(f))
+		}
+	}
+	for name := range d.Meta {
+		if m, ok := Member(name); !ok || m != name {
+			return fault.DatasetIncomplete.At("/meta", "member", "meta "+clip(name))
+		}
+	}
 	if d.ID == "" {
 		d.ID = ids.New()
 	}
 	return nil
 }
+
+// format is what connectors take for the name of a format: they split it at its
+// one hyphen.
+var format = regexp.MustCompile(`^[A-Za-z0-9_.]{1,64}-(PULL|PUSH)$`)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"kakehashi/internal/fault"
@@ -87,6 +88,7 @@ func (r *Room) load(tx store.Tx, p participant.ID, id string) (Dataset, error) {
 	if err != nil {
 		return d, err
 	}
+	r.alsoHTTP(&d)
 	d.Offers, err = r.loadOffers(tx, p, id)
 	return d, err
 }
@@ -153,51 +155,34 @@ func (r *Room) loadOffer(tx store.Tx, p participant.ID, id string) (Dataset, Off
 	return d, o, nil
 }
 
-// list reads a page of what is offered, with the offers of the whole page in one query.
+// list reads a page of what is offered, by id.
 func (r *Room) list(tx store.Tx, p participant.ID, after string, limit int) ([]Dataset, error) {
-	rows, err := tx.Query(`SELECT version, withdrawn, body, updated FROM catalog_datasets
-		WHERE participant = $1 AND id > $2 AND withdrawn = 0 ORDER BY id LIMIT $3`, string(p), after, limit)
+	var from *key
+	if after != "" {
+		from = &key{ID: after}
+	}
+	rows, err := r.scan(tx, p, false, false, from, limit)
 	if err != nil {
 		return nil, err
 	}
-	var out []Dataset
-	at := map[string]int{}
-	for rows.Next() {
-		var version, withdrawn, updated int64
-		var body []byte
-		if err := rows.Scan(&version, &withdrawn, &body, &updated); err != nil {
-			rows.Close()
-			return nil, err
+	out := make([]Dataset, 0, len(rows))
+	for part := range slices.Chunk(rows, batchIDs) {
+		ids := make([]string, len(part))
+		for i := range part {
+			ids[i] = part[i].id
 		}
-		d, err := decode(version, withdrawn, body, updated)
+		offers, err := r.offersOf(tx, p, ids)
 		if err != nil {
-			rows.Close()
 			return nil, err
 		}
-		at[d.ID] = len(out)
-		out = append(out, d)
-	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil || len(out) == 0 {
-		return out, err
-	}
-	rows, err = tx.Query(`SELECT dataset, id, policy FROM catalog_offers
-		WHERE participant = $1 AND dataset >= $2 AND dataset <= $3 AND withdrawn = 0 ORDER BY dataset, id`,
-		string(p), out[0].ID, out[len(out)-1].ID)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var dataset string
-		var o Offer
-		var policy []byte
-		if err := rows.Scan(&dataset, &o.ID, &policy); err != nil {
-			return nil, err
-		}
-		o.Policy = policy
-		if i, ok := at[dataset]; ok {
-			out[i].Offers = append(out[i].Offers, o)
+		for i := range part {
+			d, err := part[i].dataset(r)
+			if err != nil {
+				return nil, err
+			}
+			d.Offers = offers[d.ID]
+			out = append(out, d)
 		}
 	}
-	return out, rows.Err()
+	return out, nil
 }

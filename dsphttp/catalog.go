@@ -14,43 +14,131 @@ import (
 	"kakehashi/store"
 )
 
-// pageSize is how many datasets one answer holds; the Link header leads on.
-const pageSize = 100
+// pageToken names the cursor of a page in an address.
+const pageToken = "cursor"
 
 // catalog answers a CatalogRequestMessage (DSP 2025-1, 5). The follow-up of a
-// page is the same POST with the cursor in the query.
+// page is the address of a Link header, by POST or by GET; its token carries the
+// filter, and that of the body no longer counts.
 func (s *Server) catalog(c *call) {
-	m, err := dsp.Decode[dsp.CatalogRequest](c.body)
+	at, err := s.pageAsked(c)
 	if err != nil {
 		c.fail(s, err)
-		return
-	}
-	if len(m.Filter) > 0 {
-		c.fail(s, fault.CatalogFilter.At("/filter"))
 		return
 	}
 	if !s.recordRequest(c, "") {
 		return
 	}
-	page, next, err := s.c.Catalog.Visible(c.r.Context(), c.p.ID, c.caller.ID, c.r.URL.Query().Get("after"), pageSize)
+	out, links, err := s.catalogPage(c, at)
 	if err != nil {
 		c.fail(s, err)
 		return
 	}
+	for _, l := range links {
+		c.w.Header().Add("Link", l)
+	}
+	s.writeTagged(c, out)
+}
+
+// pageAsked reads which part of the catalogue is asked for.
+func (s *Server) pageAsked(c *call) (catalog.Cursor, error) {
+	token := c.r.URL.Query().Get(pageToken)
+	var m dsp.CatalogRequest
+	if c.r.Method == http.MethodPost && (token == "" || len(c.body) > 0) {
+		var err error
+		if m, err = dsp.Decode[dsp.CatalogRequest](c.body); err != nil {
+			return catalog.Cursor{}, err
+		}
+	}
+	if token != "" {
+		return catalog.ParseToken(token)
+	}
+	q, err := dsp.ReadQuerySpec(m.Filter)
+	if err != nil {
+		return catalog.Cursor{}, err
+	}
+	return queryOf(q)
+}
+
+func queryOf(q dsp.QuerySpec) (catalog.Cursor, error) {
+	at := catalog.Cursor{Query: catalog.Query{Offset: q.Offset, Limit: q.Limit, Desc: q.Desc}}
+	if q.SortField != "" {
+		switch member, _ := catalog.Member(q.SortField); member {
+		case "id":
+		case "title":
+			at.Query.ByTitle = true
+		default:
+			return at, fault.CatalogFilter.At("/filter/0/sortField", "reason", "datasets are sorted by id or by title")
+		}
+	}
+	for _, x := range q.Criteria {
+		at.Query.Where = append(at.Query.Where, catalog.Criterion{Member: x.Left, Operator: x.Operator, Values: x.Right, Number: x.Number})
+	}
+	return at, nil
+}
+
+// catalogPage makes one page with the Link headers to its neighbours. Further
+// catalogues are on the first page of what is not picked out.
+func (s *Server) catalogPage(c *call, at catalog.Cursor) (*dsp.Catalog, []string, error) {
+	page, err := s.c.Catalog.Page(c.r.Context(), c.p.ID, c.caller.ID, at)
+	if err != nil {
+		return nil, nil, err
+	}
 	service := dsp.DataService{ID: c.p.Base, EndpointURL: c.p.Base}
-	out := dsp.Catalog{ID: c.p.Base + "/catalog", ParticipantID: c.p.DID, Service: []dsp.DataService{service}}
-	for _, d := range page {
+	out := &dsp.Catalog{ID: c.p.Base + "/catalog", ParticipantID: c.p.DID, Service: []dsp.DataService{service}}
+	for _, d := range page.Datasets {
 		wire, err := datasetOf(d, service.ID)
 		if err != nil {
-			c.fail(s, err)
-			return
+			return nil, nil, err
 		}
 		out.Dataset = append(out.Dataset, wire)
 	}
-	if next != "" {
-		c.w.Header().Set("Link", "<"+c.p.Base+dsp.PathCatalogRequest+"?after="+url.QueryEscape(next)+`>; rel="next"`)
+	if page.Previous == nil && len(at.Query.Where) == 0 {
+		if out.Catalog, err = s.further(c); err != nil {
+			return nil, nil, err
+		}
 	}
-	s.write(c, &out)
+	var links []string
+	for _, l := range []struct {
+		to   *catalog.Cursor
+		rels []string
+	}{{page.Next, []string{"next"}}, {page.Previous, []string{"previous", "prev"}}} { // EDC knows prev only
+		if l.to == nil {
+			continue
+		}
+		token, err := l.to.Token()
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, rel := range l.rels {
+			links = append(links, "<"+c.p.Base+dsp.PathCatalogRequest+"?"+pageToken+"="+token+`>; rel="`+rel+`"`)
+		}
+	}
+	return out, links, nil
+}
+
+// further are the catalogues that a participant points to: each with the service
+// that answers for it and a distribution that says so (DSP 2025-1, 5).
+func (s *Server) further(c *call) ([]dsp.Catalog, error) {
+	all, err := s.c.Catalog.Further(c.r.Context(), c.p.ID)
+	if err != nil {
+		return nil, err
+	}
+	var out []dsp.Catalog
+	for _, f := range all {
+		title, err := strictjson.Encode(f.Title)
+		if err != nil {
+			return nil, err
+		}
+		id, err := strictjson.Encode(f.Endpoint)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, dsp.Catalog{ID: f.ID, Title: title,
+			Service:      []dsp.DataService{{ID: f.Endpoint, EndpointURL: f.Endpoint}},
+			Distribution: []dsp.Distribution{{Format: dsp.FormatCatalog, AccessService: id}}})
+	}
+	return out, nil
 }
 
 func (s *Server) dataset(c *call, id string) {
@@ -76,7 +164,7 @@ func (s *Server) dataset(c *call, id string) {
 	for i := range wire.Distribution {
 		wire.Distribution[i].AccessService = service
 	}
-	s.write(c, &wire)
+	s.writeTagged(c, &wire)
 }
 
 // recordRequest spends the token and puts on record who asked, in one unit.
@@ -97,15 +185,6 @@ func (s *Server) recordRequest(c *call, dataset string) bool {
 	return err == nil
 }
 
-func (s *Server) write(c *call, m dsp.Message) {
-	b, err := dsp.Marshal(m)
-	if err != nil {
-		c.fail(s, err)
-		return
-	}
-	c.answer(s, http.StatusOK, b)
-}
-
 // datasetOf writes a dataset with its offers; an offer is the published rules
 // with its id and type, and never a target (DSP 2025-1, 4).
 func datasetOf(d catalog.Dataset, service string) (dsp.Dataset, error) {
@@ -116,6 +195,11 @@ func datasetOf(d catalog.Dataset, service string) (dsp.Dataset, error) {
 	}
 	if d.Description != "" {
 		if out.Description, err = strictjson.Encode(d.Description); err != nil {
+			return out, err
+		}
+	}
+	if len(d.Meta) > 0 {
+		if out.Further, err = strictjson.Encode(d.Meta); err != nil {
 			return out, err
 		}
 	}

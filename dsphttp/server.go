@@ -177,7 +177,8 @@ func (s *Server) route(c *call, rest string) {
 func (s *Server) routeCatalog(c *call, parts []string) {
 	switch {
 	case len(parts) == 1 && parts[0] == "request":
-		if c.method(s, http.MethodPost) && s.admit(c, "CatalogRequestMessage") {
+		allowed := c.r.URL.Query().Has(pageToken) && (c.r.Method == http.MethodGet || c.r.Method == http.MethodHead)
+		if (allowed || c.method(s, http.MethodPost)) && s.admit(c, "CatalogRequestMessage") {
 			s.catalog(c)
 		}
 	case len(parts) == 2 && parts[0] == "datasets" && parts[1] != "":
@@ -348,8 +349,10 @@ func (c *call) method(s *Server, want string) bool {
 
 func (c *call) answer(s *Server, status int, body []byte) {
 	h := c.w.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("Content-Length", strconv.Itoa(len(body)))
+	if status != http.StatusNotModified {
+		h.Set("Content-Type", "application/json")
+		h.Set("Content-Length", strconv.Itoa(len(body)))
+	}
 	h.Set("X-Content-Type-Options", "nosniff")
 	if c.p.ID != "" {
 		if note := s.c.Evidence.Checkpoint(c.p.ID); note != nil {
@@ -357,7 +360,7 @@ func (c *call) answer(s *Server, status int, body []byte) {
 		}
 	}
 	c.w.WriteHeader(status)
-	if c.r.Method == http.MethodHead {
+	if c.r.Method == http.MethodHead || status == http.StatusNotModified {
 		return
 	}
 	if _, err := c.w.Write(body); err != nil {

@@ -71,6 +71,7 @@ func (w *tap) wrap(next http.Handler) http.Handler {
 		}
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		w.check(r.Method+" "+r.URL.Path, body)
+		r.Header.Del("Accept-Encoding") // what is compressed could not be looked at
 		next.ServeHTTP(&copied{rw, w, r.URL}, r)
 	})
 }

@@ -260,8 +260,31 @@ func (n *Node) openServices(offers *catalog.Room) (running []services.Service, f
 		}
 		running = append(running, svc)
 		formats = append(formats, svc.Formats...)
+		if f, ok := pullOverHTTP(svc.Formats); ok {
+			offers.AlsoHTTP(f.Service, f.Name)
+			f.Name = catalog.HTTPPull
+			formats = append(formats, f)
+		}
 	}
 	return running, formats, nil
+}
+
+// pullOverHTTP is the format that HttpData-PULL stands for as well: the first that
+// is served over HTTP, of a service that has no HttpData-PULL of its own.
+func pullOverHTTP(formats []dataplane.Format) (dataplane.Format, bool) {
+	at := -1
+	for i, f := range formats {
+		if f.Name == catalog.HTTPPull {
+			return dataplane.Format{}, false
+		}
+		if at < 0 && f.Serve != nil && strings.HasSuffix(f.Name, "-PULL") {
+			at = i
+		}
+	}
+	if at < 0 {
+		return dataplane.Format{}, false
+	}
+	return formats[at], true
 }
 
 // publicFace sends data plane requests to the plane and all else to the protocol.

@@ -52,7 +52,7 @@ type homePage struct {
 func (s *portal) home(v *visit) error {
 	ctx, p := v.r.Context(), v.own.ID
 	data := homePage{Frame: v.frame(v.T("portal.home")), DID: v.own.DID}
-	sets, next, err := s.Catalog.All(ctx, p, "", latest)
+	sets, next, _, err := s.Catalog.All(ctx, p, "", latest)
 	if err != nil {
 		return err
 	}

@@ -16,17 +16,32 @@ type CatalogRequest struct {
 func (*CatalogRequest) typeName() string          { return "CatalogRequestMessage" }
 func (m *CatalogRequest) check() (string, string) { return first("/@id", optional(m.ID)) }
 
-// Catalog is what a provider shows, at the root.
+// Catalog is what a provider shows: at the root with ParticipantID, or inside
+// another one. One that only points elsewhere has a distribution of the format
+// FormatCatalog, whose service is where it can be asked for.
 type Catalog struct {
 	Head
-	ID            string        `json:"@id"`
-	ParticipantID string        `json:"participantId"`
-	Service       []DataService `json:"service,omitempty"`
-	Dataset       []Dataset     `json:"dataset,omitempty"`
+	ID            string         `json:"@id"`
+	ParticipantID string         `json:"participantId,omitzero"`
+	Title         strictjson.Raw `json:"dct:title,omitzero"`
+	Service       []DataService  `json:"service,omitempty"`
+	Dataset       []Dataset      `json:"dataset,omitempty"`
+	Catalog       []Catalog      `json:"catalog,omitempty"`
+	Distribution  []Distribution `json:"distribution,omitempty"`
 }
+
+// FormatCatalog is the format of a distribution that is itself a catalogue.
+const FormatCatalog = "Catalog"
 
 func (*Catalog) typeName() string { return "Catalog" }
 func (c *Catalog) check() (string, string) {
+	if at, reason := c.inside(); reason != "" {
+		return at, reason
+	}
+	return first("/participantId", need(c.ParticipantID))
+}
+
+func (c *Catalog) inside() (string, string) {
 	for i := range c.Dataset {
 		c.Dataset[i].Context = nil
 		if at, reason := c.Dataset[i].check(); reason != "" {
@@ -36,13 +51,25 @@ func (c *Catalog) check() (string, string) {
 	for i := range c.Service {
 		c.Service[i].Type = "DataService"
 	}
-	return first("/@id", need(c.ID), "/participantId", need(c.ParticipantID))
+	if i, at, reason := distributions(c.Distribution); reason != "" {
+		return "/distribution/" + strconv.Itoa(i) + at, reason
+	}
+	for i := range c.Catalog {
+		c.Catalog[i].Context, c.Catalog[i].Type = nil, "Catalog"
+		if at, reason := c.Catalog[i].inside(); reason != "" {
+			return "/catalog/" + strconv.Itoa(i) + at, reason
+		}
+	}
+	return first("/@id", need(c.ID))
 }
 
 func (c *Catalog) parts() []*Head {
-	heads := make([]*Head, 0, len(c.Dataset))
+	heads := make([]*Head, 0, len(c.Dataset)+len(c.Catalog))
 	for i := range c.Dataset {
 		heads = append(heads, &c.Dataset[i].Head)
+	}
+	for i := range c.Catalog {
+		heads = append(append(heads, &c.Catalog[i].Head), c.Catalog[i].parts()...)
 	}
 	return heads
 }
@@ -58,7 +85,37 @@ func (c *Catalog) whole() (string, string) {
 			return "/service/" + strconv.Itoa(i) + at, reason
 		}
 	}
+	for i := range c.Catalog {
+		if at, reason := c.Catalog[i].whole(); reason != "" {
+			return "/catalog/" + strconv.Itoa(i) + at, reason
+		}
+	}
 	return "", ""
+}
+
+// Endpoint is the address of the service behind a distribution of this
+// catalogue; "" when neither names one.
+func (c *Catalog) Endpoint(d Distribution) string {
+	if d.AccessService.Kind() == '{' {
+		var s DataService
+		if strictjson.DecodeOpen(d.AccessService, &s) != nil {
+			return ""
+		}
+		if s.EndpointURL != "" {
+			return s.EndpointURL
+		}
+		return c.endpoint(s.ID)
+	}
+	return c.endpoint(Text(d.AccessService))
+}
+
+func (c *Catalog) endpoint(id string) string {
+	for _, s := range c.Service {
+		if s.ID == id {
+			return s.EndpointURL
+		}
+	}
+	return ""
 }
 
 // Dataset is one dataset, in a catalogue or by itself.
@@ -79,16 +136,26 @@ func (d *Dataset) check() (string, string) {
 			return "/hasPolicy/" + strconv.Itoa(i), reason
 		}
 	}
-	for i := range d.Distribution {
-		d.Distribution[i].Type = "Distribution"
-		if reason := need(d.Distribution[i].Format); reason != "" {
-			return "/distribution/" + strconv.Itoa(i) + "/format", reason
-		}
-		if k := d.Distribution[i].AccessService.Kind(); k != '"' && k != '{' {
-			return "/distribution/" + strconv.Itoa(i) + "/accessService", "the id of a service or a service is required"
-		}
+	if i, at, reason := distributions(d.Distribution); reason != "" {
+		return "/distribution/" + strconv.Itoa(i) + at, reason
 	}
 	return first("/@id", need(d.ID))
+}
+
+func distributions(all []Distribution) (i int, at, reason string) {
+	for i := range all {
+		all[i].Type = "Distribution"
+		if f := all[i].Format; f == "http://www.w3.org/ns/dcat#Catalog" || f == "dcat:Catalog" {
+			all[i].Format = FormatCatalog
+		}
+		if reason := need(all[i].Format); reason != "" {
+			return i, "/format", reason
+		}
+		if k := all[i].AccessService.Kind(); k != '"' && k != '{' {
+			return i, "/accessService", "the id of a service or a service is required"
+		}
+	}
+	return 0, "", ""
 }
 
 // whole: EDC shows datasets that nothing can be got of at the moment, and the

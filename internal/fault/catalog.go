@@ -5,6 +5,9 @@ var (
 	DatasetIncomplete = Define("dataset-incomplete", 422,
 		Words{"the dataset lacks a valid {member}", "データセットの {member} が正しく指定されていません"},
 		Words{"fill in {member} and publish again", "{member} を指定してもう一度公開してください"})
+	FormatName = Define("format-name", 422,
+		Words{"{format} cannot be the name of a format", "{format} は形式名として使えません"},
+		Words{"name it like Word-PULL or Word-PUSH, with no other hyphen", "Word-PULL または Word-PUSH の形（ハイフンは 1 つだけ）にしてください"})
 	OfferUnknown = Define("offer-unknown", 400,
 		Words{"no offer {offer} is known here", "オファー {offer} は存在しません"},
 		Words{"ask for the catalogue again and take an offer from it", "カタログを取得し直し、掲載されているオファーを指定してください"})
