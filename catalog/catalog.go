@@ -19,6 +19,7 @@ import (
 	"kakehashi/internal/fault"
 	"kakehashi/internal/ids"
 	"kakehashi/internal/strictjson"
+	"kakehashi/odrl"
 	"kakehashi/participant"
 	"kakehashi/policy"
 	"kakehashi/process"
@@ -107,6 +108,10 @@ func (r *Room) Publish(tx store.Tx, p participant.ID, d Dataset) (Dataset, error
 			o.ID = ids.New()
 		}
 		if err := r.c.Policy.Publishable(o.Policy); err != nil {
+			return d, err
+		}
+		var err error
+		if o.Policy, err = odrl.Wire(o.Policy); err != nil {
 			return d, err
 		}
 		var err error
