@@ -114,7 +114,6 @@ func (r *Room) Publish(tx store.Tx, p participant.ID, d Dataset) (Dataset, error
 		if o.Policy, err = odrl.Wire(o.Policy); err != nil {
 			return d, err
 		}
-		var err error
 		if o.Policy, err = dsp2025.Rules(o.Policy); err != nil {
 			return d, err
 		}
