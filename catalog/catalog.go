@@ -19,7 +19,6 @@ import (
 	"kakehashi/internal/fault"
 	"kakehashi/internal/ids"
 	"kakehashi/internal/strictjson"
-	"kakehashi/odrl"
 	"kakehashi/participant"
 	"kakehashi/policy"
 	"kakehashi/process"
@@ -111,9 +110,6 @@ func (r *Room) Publish(tx store.Tx, p participant.ID, d Dataset) (Dataset, error
 			return d, err
 		}
 		var err error
-		if o.Policy, err = odrl.Wire(o.Policy); err != nil {
-			return d, err
-		}
 		if o.Policy, err = dsp2025.Rules(o.Policy); err != nil {
 			return d, err
 		}
