@@ -89,12 +89,13 @@ type rig struct {
 	leaves *leaves
 	gate   *gate
 	began  chan struct{} // one per served request
+	moved  chan Moved    // one per received body
 }
 
 const tokyo = participant.ID("tokyo")
 
 func newRig(t testing.TB) *rig {
-	r := &rig{t: t, leaves: &leaves{window: make(chan struct{}, 1)}, gate: &gate{}, began: make(chan struct{}, 4096)}
+	r := &rig{t: t, leaves: &leaves{window: make(chan struct{}, 1)}, gate: &gate{}, began: make(chan struct{}, 4096), moved: make(chan Moved, 16)}
 	r.db = storetest.Open(t, Schema)
 	r.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) { r.plane.Handler().ServeHTTP(w, q) }))
 	r.server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0)
@@ -104,7 +105,12 @@ func newRig(t testing.TB) *rig {
 		Participants: func(id participant.ID) (participant.Participant, bool) {
 			return participant.Participant{ID: id, DID: "did:web:tokyo.example", DataURL: "http://" + r.server.Listener.Addr().String()}, id == tokyo
 		},
-		Formats: []Format{{Service: "test", Name: "HttpData-PULL", Serve: r.serve}},
+		Formats: []Format{{Service: "test", Name: "HttpData-PULL", Serve: r.serve}, {Service: "test", Name: "HttpData-PUSH", Serve: r.servePush}},
+		Folder:  filepath.Join(t.TempDir(), "received"), MaxReceived: 1 << 20, HTTP: &http.Client{Transport: &http.Transport{ExpectContinueTimeout: time.Minute}},
+		Received: func(tx store.Tx, g Grant, m Moved) error {
+			tx.AfterCommit(func() { r.moved <- m })
+			return nil
+		},
 	}
 	var err error
 	if r.plane, err = New(t.Context(), r.config); err != nil {
