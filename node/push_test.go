@@ -5,7 +5,12 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"io"
+	"net/http"
 	"os"
+	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 
 	"kakehashi/client"
@@ -94,5 +99,103 @@ func TestTwoNodesPushToEachOther(t *testing.T) {
 				t.Errorf("the provider's completion is on record as %+v", e)
 			}
 		})
+	}
+}
+
+// held is a public face whose first push stops in the middle until it is let go.
+type held struct {
+	once    sync.Once
+	arrives chan struct{}
+	let     chan struct{}
+}
+
+func (h *held) wrap(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.URL.Path, "/data/") && r.Method == http.MethodPost {
+			h.once.Do(func() { r.Body = &stopping{ReadCloser: r.Body, h: h, left: 100 << 10} })
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+type stopping struct {
+	io.ReadCloser
+	h    *held
+	left int
+}
+
+func (s *stopping) Read(b []byte) (int, error) {
+	if s.left <= 0 {
+		if s.left > -1<<30 {
+			s.left = -1 << 30
+			close(s.h.arrives)
+		}
+		<-s.h.let
+	}
+	n, err := s.ReadCloser.Read(b)
+	s.left -= n
+	return n, err
+}
+
+func TestAPushIsSuspendedAndResumedByEitherSide(t *testing.T) {
+	t.Parallel()
+	for _, by := range []string{"provider", "consumer"} {
+		t.Run(by, func(t *testing.T) {
+			t.Parallel()
+			h := &held{arrives: make(chan struct{}), let: make(chan struct{})}
+			tokyo, brussels := newPlace(t, "tokyo"), newPlace(t, "brussels")
+			provider, consumer := tokyo.start(t, nil), brussels.startWith(t, nil, h.wrap)
+			content := bytes.Repeat([]byte("a line of a table\n"), 100_000)
+			d := publish(t, tokyo, provider, content)
+			c, p := consumer.client(), provider.client()
+			x, err := c.StartTransfer(t.Context(), client.StartTransfer{Agreement: agreed(t, c, provider.participants.All()[0].DID, d.ID), Format: "HttpData-PUSH"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			<-h.arrives
+			theirs := reached(t, c, x.ID, "STARTED").PeerID
+			side, id := p, theirs
+			if by == "consumer" {
+				side, id = c, x.ID
+			}
+			if _, err := side.Suspend(t.Context(), id, "the line is needed for something else"); err != nil {
+				t.Fatal(err)
+			}
+			close(h.let)
+			reached(t, c, x.ID, "SUSPENDED")
+			reached(t, p, theirs, "SUSPENDED")
+			if whole, err := filepath.Glob(filepath.Join(brussels.settings.Data, receivedFolder, "*[0-9a-f]")); err != nil || len(whole) != 0 {
+				t.Errorf("a part was kept as the whole: %v, %v", whole, err)
+			}
+			if _, err := side.Resume(t.Context(), id); err != nil {
+				t.Fatal(err)
+			}
+			x = reached(t, c, x.ID, "COMPLETED")
+			reached(t, p, theirs, "COMPLETED")
+			if got, err := os.ReadFile(x.File); err != nil || !bytes.Equal(got, content) {
+				t.Errorf("%d bytes arrived, %v", len(got), err)
+			}
+		})
+	}
+}
+
+// What cannot be sent ends the transfer, and the consumer reads why.
+func TestAPushThatCannotBeServedIsTerminated(t *testing.T) {
+	t.Parallel()
+	tokyo, brussels := newPlace(t, "tokyo"), newPlace(t, "brussels")
+	provider, consumer := tokyo.start(t, nil), brussels.start(t, nil)
+	d := publish(t, tokyo, provider, []byte("as published"))
+	c := consumer.client()
+	a := agreed(t, c, provider.participants.All()[0].DID, d.ID)
+	if err := os.WriteFile(filepath.Join(tokyo.settings.Data, "table.csv"), []byte("changed since then"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	x, err := c.StartTransfer(t.Context(), client.StartTransfer{Agreement: a, Format: "HttpData-PUSH"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	x = reached(t, c, x.ID, "TERMINATED")
+	if !strings.Contains(x.Reason, "409") || x.File != "" {
+		t.Errorf("got %+v", x)
 	}
 }
