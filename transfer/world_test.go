@@ -92,7 +92,7 @@ func (n *node) Spend(_ store.Tx, _ participant.ID, c identity.Caller) error {
 }
 
 func (n *node) Source(context.Context, participant.ID, string) (Source, error) {
-	return Source{Service: "files", Formats: []string{"HttpData-PULL"}, Source: json.RawMessage(`{"path":"x"}`)}, nil
+	return Source{Service: "files", Formats: []string{"HttpData-PULL", "HttpData-PUSH"}, Source: json.RawMessage(`{"path":"x"}`)}, nil
 }
 
 func (n *node) Access(context.Context, participant.ID, string, time.Time) (time.Time, error) {
@@ -250,14 +250,15 @@ func (w *world) node(name string, d Decider) *node {
 	check(t, err)
 	n.agreed = agreement.Open(agreement.Config{DB: n.db, Evidence: n.log, Now: time.Now})
 	n.plane, err = dataplane.New(t.Context(), dataplane.Config{DB: n.db, Gate: n, Evidence: n.log, Participants: hosts.Get, Log: quiet,
-		Formats: []dataplane.Format{{Service: "files", Name: "HttpData-PULL", Serve: func(http.ResponseWriter, *http.Request, *dataplane.Session) {}}}})
+		Folder: t.TempDir(), Formats: []dataplane.Format{{Service: "files", Name: "HttpData-PULL", Serve: func(http.ResponseWriter, *http.Request, *dataplane.Session) {}},
+			{Service: "files", Name: "HttpData-PUSH", Serve: func(http.ResponseWriter, *http.Request, *dataplane.Session) {}}}})
 	check(t, err)
 	t.Cleanup(func() { check(t, n.plane.Close(context.Background())) })
 	n.boot = func() {
 		queue := outbox.New(outbox.Config{DB: n.db, Owner: name, Log: quiet,
 			Backoff: []time.Duration{5 * time.Millisecond, 10 * time.Millisecond, 20 * time.Millisecond}})
 		room, err := Open(Config{DB: n.db, Participants: hosts, Identity: n, Agreements: n.agreed, Sources: n, Gate: n, Plane: n.plane, Evidence: n.log,
-			Outbox: queue, Wire: n, Watch: watch.New(), Decider: d, Now: time.Now, Log: quiet})
+			Outbox: queue, Wire: n, Watch: watch.New(), Decider: d, Finish: 20 * time.Millisecond, Now: time.Now, Log: quiet})
 		check(t, err)
 		ctx, stop := context.WithCancel(context.Background())
 		done := make(chan error, 1)
