@@ -383,9 +383,9 @@ func TestTheSameKeyStartsOnce(t *testing.T) {
 }
 
 func FuzzReceive(f *testing.F) {
-	f.Add(string(KindRequest), []byte(`{"@type":"TransferRequestMessage","consumerPid":"urn:c","agreementId":"a","format":"HttpData-PULL","callbackAddress":"https://c.example"}`))
-	f.Add(string(KindStart), []byte(`{"consumerPid":"urn:c","providerPid":"urn:p","dataAddress":{"endpointType":"x","endpointProperties":[{"name":"authorization","value":"t"}]}}`))
-	f.Add(string(KindCompletion), []byte(`{"https://kakehashi.dev/ns/digest":"sha256:00","https://kakehashi.dev/ns/bytes":"-1"}`))
+	f.Add(string(KindRequest), []byte(`{"@context":["https://w3id.org/dspace/2025/1/context.jsonld"],"@type":"TransferRequestMessage","consumerPid":"urn:c","agreementId":"a","format":"HttpData-PULL","callbackAddress":"https://c.example"}`))
+	f.Add(string(KindStart), []byte(`{"@context":["https://w3id.org/dspace/2025/1/context.jsonld"],"@type":"TransferStartMessage","consumerPid":"urn:c","providerPid":"urn:p","dataAddress":{"endpointType":"x","endpointProperties":[{"name":"authorization","value":"t"}]}}`))
+	f.Add(string(KindCompletion), []byte(`{"@context":["https://w3id.org/dspace/2025/1/context.jsonld"],"@type":"TransferCompletionMessage","consumerPid":"urn:c","providerPid":"urn:p","https://kakehashi.dev/ns/digest":"sha256:00","https://kakehashi.dev/ns/bytes":"-1"}`))
 	f.Fuzz(func(t *testing.T, kind string, body []byte) {
 		m := Message{Kind: Kind(kind), Pid: "own", Body: body}
 		in, err := read(m)

@@ -14,7 +14,14 @@ func Answer[T any](b []byte) (v T, ok bool) {
 	if v, err := Decode[T](b); err == nil {
 		return v, true
 	}
-	return v, strictjson.DecodeOpen(b, &v) == nil
+	if strictjson.DecodeOpen(b, &v) != nil {
+		var none T
+		return none, false
+	}
+	if m, ok := any(&v).(Message); ok {
+		m.head().Further = nil
+	}
+	return v, true
 }
 
 // StateIn is the state that a process object in an answer names, "" if none.

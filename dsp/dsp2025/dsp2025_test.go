@@ -331,6 +331,9 @@ func FuzzDecode(f *testing.F) {
 		}
 	}
 	f.Add([]byte(`{"@context":[],"@type":1}`))
+	f.Add([]byte(`{"@context":["https://w3id.org/dspace/2025/1/context.jsonld",{"x":"https://x/"}],"@type":["TransferStartMessage"],"dspace:providerPid":{"@id":"p"},"consumerPid":{"@value":"c"},"dataAddress":{"endpointType":"x:y"}}`))
+	f.Add([]byte(`[{"@type":["https://w3id.org/dspace/2025/1/ContractNegotiationEventMessage"],"https://w3id.org/dspace/2025/1/eventType":[{"@id":"https://w3id.org/dspace/2025/1/ACCEPTED"}],"https://w3id.org/dspace/2025/1/providerPid":[{"@id":"p"}],"https://w3id.org/dspace/2025/1/consumerPid":[{"@id":"c"}]}]`))
+	f.Add([]byte(`{"@context":{"dcat":"http://www.w3.org/ns/dcat#","dspace":"https://w3id.org/dspace/2025/1/"},"@type":"dcat:Catalog","@id":"k","dspace:participantId":"p","dcat:dataset":{"@id":"d","dcat:distribution":{"dcat:accessService":{"@id":"s"}}}}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for name, k := range kinds() {
 			v, err := k.decode(b)

@@ -154,6 +154,9 @@ func member(name string, items []any) (any, error) {
 func each(items []any, write func(any) (any, error)) (any, error) {
 	out := make([]any, 0, len(items))
 	for _, item := range items {
+		if item == nil { // JSON-LD knows no null in a list
+			continue
+		}
 		v, err := write(item)
 		if err != nil {
 			return nil, err
