@@ -1,5 +1,5 @@
 # Every target can be run by hand; .ci/run runs what a submission must pass.
-.PHONY: test race vet fmt demo bench build tck
+.PHONY: test race vet fmt demo bench build tck fuzz
 
 test: ## what the README names
 	go test ./...
@@ -29,3 +29,14 @@ REPEAT ?= 1
 
 tck: ## the official kit of the Dataspace Protocol; UPDATE=1 writes docs/conformance.md
 	@d=$$(mktemp -d) && trap 'rm -rf "$$d"' EXIT && go build -trimpath -o "$$d/tck" ./conformance/tck && "$$d/tck" -repeat $(REPEAT) $(if $(UPDATE),-update)
+
+FUZZTIME ?= 10m
+FUZZ ?= ^Fuzz
+
+fuzz: ## each Fuzz function of the repo for FUZZTIME, one after the other; FUZZ picks by a pattern, FUZZPKG by package
+	@set -e; failed=; for p in $$(go list $(or $(FUZZPKG),./...)); do \
+	  for f in $$(go test -list '$(FUZZ)' $$p | grep '^Fuzz' || true); do \
+	    echo "== $$p $$f"; \
+	    go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5s $$p || failed="$$failed $$p.$$f"; \
+	  done; done; \
+	if [ -n "$$failed" ]; then echo "failed:$$failed"; exit 1; fi

@@ -50,7 +50,10 @@ func NewTemplate(text, caller string) (*Template, error) {
 			}
 			pattern = strings.Replace(pattern, regexp.QuoteMeta(m.mark), m.group, 1)
 		}
-		t.shape = regexp.MustCompile("^" + pattern + "$")
+		var err error
+		if t.shape, err = regexp.Compile("^" + pattern + "$"); err != nil {
+			return nil, fmt.Errorf("the template is no text: %w", err)
+		}
 	}
 	switch named := strings.Contains(text, selfMark); {
 	case text == "":

@@ -172,3 +172,15 @@ func BenchmarkSawCheckpoint(b *testing.B) {
 		r.SawCheckpoint(tokyo, other, note)
 	}
 }
+
+// FuzzCheckpoint reads any note that a counterpart shows.
+func FuzzCheckpoint(f *testing.F) {
+	f.Add([]byte("node.example\n12\nAAAA\n\n— node.example AAAA\n"))
+	f.Add([]byte("node.example\n-1\n"))
+	f.Add([]byte("\n9223372036854775808\n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if n, ok := noteSize(b); ok && n < 0 {
+			t.Fatalf("%q has %d leaves", b, n)
+		}
+	})
+}
