@@ -21,10 +21,10 @@ func (r *Room) Decide(ctx context.Context, p participant.ID, id string, version 
 			return fault.DecidedOn.At(id, "process", id)
 		}
 		if !q.Turn() {
-			return fault.NotYourTurn.At(id, "state", name(q.State), "message", string(d.Choice))
+			return fault.NotYourTurn.At(id, "state", q.State.Name(), "message", string(d.Choice))
 		}
 		if d.Choice == process.Refuse {
-			return r.step(c, q, Event{What: Decided, Kind: KindTermination, Code: d.Code, Reason: clip(d.Reason)})
+			return r.step(c, q, Event{What: process.Decided, Kind: KindTermination, Code: d.Code, Reason: process.Clip(d.Reason)})
 		}
 		kind, err := q.approval()
 		if d.Choice == process.Counter {
@@ -38,7 +38,7 @@ func (r *Room) Decide(ctx context.Context, p participant.ID, id string, version 
 				return err
 			}
 		}
-		return r.step(c, q, Event{What: Decided, Kind: kind})
+		return r.step(c, q, Event{What: process.Decided, Kind: kind})
 	})
 }
 
@@ -54,7 +54,7 @@ func (p Process) approval() (Kind, error) {
 	case p.Role == Consumer && p.State == Agreed:
 		return KindVerification, nil
 	}
-	return "", fmt.Errorf("state %s of a %s: %w", name(p.State), p.Role, ErrIllegal)
+	return "", fmt.Errorf("state %s of a %s: %w", p.State.Name(), p.Role, process.ErrIllegal)
 }
 
 // counterOffer puts terms of ours on the table: an offer of the provider, a
@@ -67,7 +67,7 @@ func (r *Room) counterOffer(ctx context.Context, q *Process, rules []byte) (Kind
 	case q.Role == Consumer && q.State == Offered:
 		kind = KindRequest
 	default:
-		return "", ErrIllegal
+		return "", process.ErrIllegal
 	}
 	ours := q.Ours
 	if ours == nil && q.Same {
@@ -101,7 +101,7 @@ func (r *Room) counterOffer(ctx context.Context, q *Process, rules []byte) (Kind
 // counterpart is told in the background. code and reason may be empty.
 func (r *Room) Terminate(ctx context.Context, p participant.ID, id, code, reason string) (Process, error) {
 	return r.move(ctx, p, id, KindTermination.Type(), func(q Process, c *change) error {
-		return r.step(c, q, Event{What: Decided, Kind: KindTermination, Code: code, Reason: clip(reason)})
+		return r.step(c, q, Event{What: process.Decided, Kind: KindTermination, Code: code, Reason: process.Clip(reason)})
 	})
 }
 
@@ -114,8 +114,8 @@ func (r *Room) move(ctx context.Context, p participant.ID, id, what string, step
 		}
 		c := r.change(q)
 		err = step(q, c)
-		if errors.Is(err, ErrIllegal) {
-			return q, fault.NotYourTurn.At(id, "state", name(q.State), "message", what)
+		if errors.Is(err, process.ErrIllegal) {
+			return q, fault.NotYourTurn.At(id, "state", q.State.Name(), "message", what)
 		}
 		if err != nil {
 			return q, err

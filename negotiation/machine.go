@@ -1,51 +1,32 @@
 package negotiation
 
-import (
-	"errors"
-	"slices"
-	"strings"
+import "kakehashi/process"
+
+// What negotiations share with transfers, by its short name.
+type (
+	Role  = process.Role
+	State = process.State
+	Kind  = process.Kind
+	Event = process.Event
 )
 
-// Role is which side of a negotiation this participant is on.
-type Role string
-
+// Roles and states of DSP 2025-1, contract negotiation protocol, "States".
 const (
-	Provider Role = "provider"
-	Consumer Role = "consumer"
-)
+	Provider = process.Provider
+	Consumer = process.Consumer
 
-// Other is the counterpart's role.
-func (r Role) Other() Role {
-	if r == Provider {
-		return Consumer
-	}
-	return Provider
-}
-
-// State is a state of DSP 2025-1, contract negotiation protocol, "States".
-type State string
-
-const (
-	None       State = "" // before the first message was acknowledged
-	Requested  State = "REQUESTED"
+	None             = process.None
+	Requested        = process.Requested
 	Offered    State = "OFFERED"
 	Accepted   State = "ACCEPTED"
 	Agreed     State = "AGREED"
 	Verified   State = "VERIFIED"
-	Finalized  State = "FINALIZED"
-	Terminated State = "TERMINATED"
+	Finalized        = process.Finalized
+	Terminated       = process.Terminated
 )
 
-// States lists every state, in the order in which a negotiation passes them.
-var States = []State{None, Requested, Offered, Accepted, Agreed, Verified, Finalized, Terminated}
-
-// Final says that nothing can follow.
-func (s State) Final() bool { return s == Finalized || s == Terminated }
-
-// Kind is a message of the protocol. The two events are two kinds, because
-// different sides send them and they lead to different states.
-type Kind string
-
+// The messages of the protocol. The two events are two kinds, because different
+// sides send them and they lead to different states.
 const (
 	KindRequest      Kind = "ContractRequestMessage" // the first one and counter-offers
 	KindOffer        Kind = "ContractOfferMessage"
@@ -56,154 +37,32 @@ const (
 	KindTermination  Kind = "ContractNegotiationTerminationMessage"
 )
 
+// What a step asks of the room beyond what every process does.
+const (
+	Conclude process.Do = "conclude" // both sides are bound: keep the agreement
+	Annul    process.Do = "annul"    // the negotiation ended after Conclude: end the agreement
+)
+
 // Kinds lists every message.
 var Kinds = []Kind{KindRequest, KindOffer, KindAccepted, KindAgreement, KindVerification, KindFinalized, KindTermination}
 
-// Type is the message's @type on the wire.
-func (k Kind) Type() string { t, _, _ := strings.Cut(string(k), " "); return t }
-
-// Direction is seen from us.
-type Direction string
-
-const (
-	In  Direction = "in"
-	Out Direction = "out"
-)
-
-// rule is one row of DSP 2025-1, contract negotiation, section "States":
-// which side may send what, when, and what it leads to.
-type rule struct {
-	from   State
-	kind   Kind
-	sender Role // "" is either side
-	to     State
-}
-
-// rules is the protocol as data. A termination is taken from either side in
+// Table is the protocol as data. A termination is taken from either side in
 // each state that is not final: the text says so where the diagram does not.
-var rules = []rule{
-	{None, KindRequest, Consumer, Requested},
-	{None, KindOffer, Provider, Offered},
-	{Requested, KindOffer, Provider, Offered},
-	{Requested, KindAgreement, Provider, Agreed},
-	{Requested, KindTermination, "", Terminated},
-	{Offered, KindRequest, Consumer, Requested},
-	{Offered, KindAccepted, Consumer, Accepted},
-	{Offered, KindTermination, "", Terminated},
-	{Accepted, KindAgreement, Provider, Agreed},
-	{Accepted, KindTermination, "", Terminated},
-	{Agreed, KindVerification, Consumer, Verified},
-	{Agreed, KindTermination, "", Terminated},
-	{Verified, KindFinalized, Provider, Finalized},
-	{Verified, KindTermination, "", Terminated},
-}
-
-// Transition is one legal step of one side.
-type Transition struct {
-	Role Role
-	From State
-	Kind Kind
-	Dir  Direction
-	To   State
-}
-
-type edge struct {
-	role Role
-	from State
-	kind Kind
-	dir  Direction
-}
-
-var edges, transitions = expand()
-
-func expand() (map[edge]State, []Transition) {
-	m := make(map[edge]State)
-	var all []Transition
-	for _, role := range []Role{Provider, Consumer} {
-		for _, r := range rules {
-			for _, dir := range []Direction{In, Out} {
-				if r.sender != "" && (r.sender == role) != (dir == Out) {
-					continue
-				}
-				m[edge{role, r.from, r.kind, dir}] = r.to
-				all = append(all, Transition{role, r.from, r.kind, dir, r.to})
-			}
-		}
-	}
-	return m, all
-}
-
-// Table lists every legal transition of both sides; what is not in it is
-// refused and changes nothing. Tests and documents are made from it.
-func Table() []Transition { return slices.Clone(transitions) }
-
-func next(role Role, from State, kind Kind, dir Direction) (State, bool) {
-	to, ok := edges[edge{role, from, kind, dir}]
-	return to, ok
-}
-
-// hears says whether kind can ever be sent to a process of this role; a message
-// for the other side of the table is for a process that does not exist.
-func hears(role Role, kind Kind) bool {
-	for _, r := range rules {
-		if r.kind == kind && r.sender != role {
-			return true
-		}
-	}
-	return false
-}
-
-// What is the sort of an Event.
-type What string
-
-const (
-	Received     What = "received"     // a message came in and its content is acceptable
-	Decided      What = "decided"      // we are to send a message
-	Acknowledged What = "acknowledged" // the counterpart took the message that was in flight
-	Failed       What = "failed"       // it never will
-)
-
-// Event is what happens to a process.
-type Event struct {
-	What What
-	Kind Kind
-
-	ID      string // Received: the message's @id, "" when it had none
-	Digest  string // Received: "sha256:..." of its bytes
-	Job     string // Acknowledged, Failed: the job that sent it
-	PeerPid string // Received, Acknowledged: the counterpart's pid, where it told it
-	Code    string // Received, Decided, Failed: of a termination
-	Reason  string // the same
-}
-
-// Do is what a step asks of the room, in the same unit of work.
-type Do string
-
-const (
-	Send     Do = "send"     // build Kind, name it in Pending, put the job that sends it
-	Drop     Do = "drop"     // remove the job Job: its message counts as acknowledged, or is moot
-	Conclude Do = "conclude" // both sides are bound: keep the agreement
-	Annul    Do = "annul"    // the negotiation ended after Conclude: end the agreement
-	Repeat   Do = "repeat"   // nothing happened: this message was applied before
-	Reached  Do = "reached"  // a message of ours, Kind, counts as acknowledged by this event
-)
-
-// Effect is one thing to do. Job names the job of Drop and Reached. After Send
-// the process has a Pending without job, id and digest: the room names it.
-type Effect struct {
-	Do   Do
-	Kind Kind
-	Job  string
-}
-
-var (
-	// ErrIllegal is returned by Step for what the state does not allow.
-	ErrIllegal = errors.New("not allowed in this state")
-	// ErrOtherPid is returned for a message of a process of the counterpart that
-	// is not the one bound to this process (decisions A4).
-	ErrOtherPid = errors.New("the process is bound to another pid of the counterpart")
-	// ErrStale is returned for the outcome of a message that is no longer in flight.
-	ErrStale = errors.New("the message is not in flight any more")
+var Table = process.NewTable([]State{None, Requested, Offered, Accepted, Agreed, Verified, Finalized, Terminated},
+	process.Row(None, KindRequest, Consumer, Requested),
+	process.Row(None, KindOffer, Provider, Offered),
+	process.Row(Requested, KindOffer, Provider, Offered),
+	process.Row(Requested, KindAgreement, Provider, Agreed),
+	process.Row(Requested, KindTermination, "", Terminated),
+	process.Row(Offered, KindRequest, Consumer, Requested),
+	process.Row(Offered, KindAccepted, Consumer, Accepted),
+	process.Row(Offered, KindTermination, "", Terminated),
+	process.Row(Accepted, KindAgreement, Provider, Agreed),
+	process.Row(Accepted, KindTermination, "", Terminated),
+	process.Row(Agreed, KindVerification, Consumer, Verified),
+	process.Row(Agreed, KindTermination, "", Terminated),
+	process.Row(Verified, KindFinalized, Provider, Finalized),
+	process.Row(Verified, KindTermination, "", Terminated),
 )
 
 // Step is the machine: a pure function of the process and the event. It has no
@@ -213,54 +72,54 @@ var (
 // for a termination, which holds at once. What comes in meanwhile is judged
 // against the state now and, when it is illegal there, against the state after
 // ours: the counterpart's next message may overtake the answer to ours.
-func Step(p Process, e Event) (Process, []Effect, error) {
+func Step(p Process, e Event) (Process, []process.Effect, error) {
 	switch e.What {
-	case Received:
+	case process.Received:
 		return receive(p, e)
-	case Decided:
+	case process.Decided:
 		return decide(p, e)
-	case Acknowledged:
+	case process.Acknowledged:
 		return acknowledge(p, e)
-	case Failed:
+	case process.Failed:
 		return fail(p, e)
 	}
-	return p, nil, ErrIllegal
+	return p, nil, process.ErrIllegal
 }
 
-func receive(p Process, e Event) (Process, []Effect, error) {
+func receive(p Process, e Event) (Process, []process.Effect, error) {
 	if p.PeerPid != "" && e.PeerPid != "" && p.PeerPid != e.PeerPid {
-		return p, nil, ErrOtherPid
+		return p, nil, process.ErrOtherPid
 	}
 	if p.repeats(e) {
-		return p, []Effect{{Do: Repeat, Kind: e.Kind}}, nil
+		return p, []process.Effect{{Do: process.Repeat, Kind: e.Kind}}, nil
 	}
-	q, fx := p, []Effect(nil)
-	to, ok := next(p.Role, p.State, e.Kind, In)
+	q, fx := p, []process.Effect(nil)
+	to, ok := Table.Next(p.Role, p.State, e.Kind, process.In)
 	switch {
 	case p.State == Terminated && p.Pending != nil && e.Kind == KindTermination:
 		// Both sides ended it at the same moment: theirs answers ours.
-		to, fx = Terminated, []Effect{{Do: Drop, Kind: p.Pending.Kind, Job: p.Pending.Job}}
+		to, fx = Terminated, []process.Effect{p.DropPending()}
 		q.Pending = nil
 	case p.State == Terminated:
-		return p, nil, ErrIllegal
+		return p, nil, process.ErrIllegal
 	case ok && e.Kind == KindTermination && p.Pending != nil:
-		fx = []Effect{{Do: Drop, Kind: p.Pending.Kind, Job: p.Pending.Job}}
+		fx = []process.Effect{p.DropPending()}
 		q.Pending = nil
 	case ok && p.Pending == nil:
 	case p.Pending != nil:
 		// Only after what we have in flight: so that has arrived.
-		mid, _ := next(p.Role, p.State, p.Pending.Kind, Out)
-		if to, ok = next(p.Role, mid, e.Kind, In); !ok {
-			return p, nil, ErrIllegal
+		mid, _ := Table.Next(p.Role, p.State, p.Pending.Kind, process.Out)
+		if to, ok = Table.Next(p.Role, mid, e.Kind, process.In); !ok {
+			return p, nil, process.ErrIllegal
 		}
 		q = q.at(mid)
 		q.Pending = nil
-		fx = []Effect{
-			{Do: Reached, Kind: p.Pending.Kind, Job: p.Pending.Job},
-			{Do: Drop, Kind: p.Pending.Kind, Job: p.Pending.Job},
+		fx = []process.Effect{
+			{Do: process.Reached, Kind: p.Pending.Kind, Job: p.Pending.Job},
+			p.DropPending(),
 		}
 	default:
-		return p, nil, ErrIllegal
+		return p, nil, process.ErrIllegal
 	}
 	if q.PeerPid == "" {
 		q.PeerPid = e.PeerPid
@@ -276,26 +135,26 @@ func receive(p Process, e Event) (Process, []Effect, error) {
 	return q, append(fx, binding(p.Role, before, to)...), nil
 }
 
-func decide(p Process, e Event) (Process, []Effect, error) {
-	to, ok := next(p.Role, p.State, e.Kind, Out)
+func decide(p Process, e Event) (Process, []process.Effect, error) {
+	to, ok := Table.Next(p.Role, p.State, e.Kind, process.Out)
 	if e.Kind == KindTermination {
 		return terminate(p, e, ok)
 	}
 	if !ok || p.Pending != nil {
-		return p, nil, ErrIllegal
+		return p, nil, process.ErrIllegal
 	}
 	q := p
 	q.Version++
-	q.Pending = &Pending{Kind: e.Kind, To: to}
-	return q, []Effect{{Do: Send, Kind: e.Kind}}, nil
+	q.Pending = &process.Pending{Kind: e.Kind, To: to}
+	return q, []process.Effect{{Do: process.Send, Kind: e.Kind}}, nil
 }
 
 // terminate holds at once. A first message that is still in flight is left
 // there: only its answer tells the pid to which the termination can go.
-func terminate(p Process, e Event, ok bool) (Process, []Effect, error) {
+func terminate(p Process, e Event, ok bool) (Process, []process.Effect, error) {
 	first := p.State == None && p.Pending != nil
 	if !ok && !first || p.Pending != nil && p.Pending.To.Final() {
-		return p, nil, ErrIllegal
+		return p, nil, process.ErrIllegal
 	}
 	q, fx := p.at(Terminated), binding(p.Role, p.State, Terminated)
 	q.Code, q.Reason, q.TerminatedBy = e.Code, e.Reason, p.Role
@@ -303,19 +162,19 @@ func terminate(p Process, e Event, ok bool) (Process, []Effect, error) {
 		return q, fx, nil
 	}
 	if p.Pending != nil {
-		fx = append(fx, Effect{Do: Drop, Kind: p.Pending.Kind, Job: p.Pending.Job})
+		fx = append(fx, p.DropPending())
 	}
 	q.Pending = nil
 	if p.PeerPid == "" {
 		return q, fx, nil // nobody heard of it
 	}
-	q.Pending = &Pending{Kind: KindTermination, To: Terminated}
-	return q, append(fx, Effect{Do: Send, Kind: KindTermination}), nil
+	q.Pending = &process.Pending{Kind: KindTermination, To: Terminated}
+	return q, append(fx, process.Effect{Do: process.Send, Kind: KindTermination}), nil
 }
 
-func acknowledge(p Process, e Event) (Process, []Effect, error) {
+func acknowledge(p Process, e Event) (Process, []process.Effect, error) {
 	if p.Pending == nil || p.Pending.Job != e.Job {
-		return p, nil, ErrStale
+		return p, nil, process.ErrStale
 	}
 	q := p
 	if q.PeerPid == "" {
@@ -329,15 +188,15 @@ func acknowledge(p Process, e Event) (Process, []Effect, error) {
 			return q, nil, nil
 		}
 		// Ended by us while the first message was under way.
-		q.Pending = &Pending{Kind: KindTermination, To: Terminated}
-		return q, []Effect{{Do: Send, Kind: KindTermination}}, nil
+		q.Pending = &process.Pending{Kind: KindTermination, To: Terminated}
+		return q, []process.Effect{{Do: process.Send, Kind: KindTermination}}, nil
 	}
 	return q.at(sent.To), nil, nil
 }
 
-func fail(p Process, e Event) (Process, []Effect, error) {
+func fail(p Process, e Event) (Process, []process.Effect, error) {
 	if p.Pending == nil || p.Pending.Job != e.Job {
-		return p, nil, ErrStale
+		return p, nil, process.ErrStale
 	}
 	q := p
 	q.Pending = nil
@@ -349,8 +208,8 @@ func fail(p Process, e Event) (Process, []Effect, error) {
 	q.Code, q.Reason, q.TerminatedBy = e.Code, e.Reason, p.Role
 	fx := binding(p.Role, p.State, Terminated)
 	if q.PeerPid != "" {
-		q.Pending = &Pending{Kind: KindTermination, To: Terminated}
-		fx = append(fx, Effect{Do: Send, Kind: KindTermination})
+		q.Pending = &process.Pending{Kind: KindTermination, To: Terminated}
+		fx = append(fx, process.Effect{Do: process.Send, Kind: KindTermination})
 	}
 	return q, fx, nil
 }
@@ -359,12 +218,12 @@ func fail(p Process, e Event) (Process, []Effect, error) {
 // is bound once it holds the verification, the consumer once it holds the
 // FINALIZED event: so the transfer request that follows at once finds the
 // agreement on the provider's side, even before our event's answer was read.
-func binding(role Role, from, to State) []Effect {
+func binding(role Role, from, to State) []process.Effect {
 	switch {
 	case role == Provider && to == Verified, role == Consumer && to == Finalized:
-		return []Effect{{Do: Conclude}}
+		return []process.Effect{{Do: Conclude}}
 	case role == Provider && from == Verified && to == Terminated:
-		return []Effect{{Do: Annul}}
+		return []process.Effect{{Do: Annul}}
 	}
 	return nil
 }

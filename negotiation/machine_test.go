@@ -4,6 +4,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"kakehashi/process"
 	"os"
 	"path/filepath"
 	"strings"
@@ -35,18 +36,18 @@ func TestEveryStateAndMessage(t *testing.T) {
 	t.Parallel()
 	var b strings.Builder
 	for _, role := range []Role{Provider, Consumer} {
-		for _, from := range States {
+		for _, from := range Table.States() {
 			for _, kind := range Kinds {
-				for _, what := range []What{Received, Decided} {
-					p := Process{Role: role, State: from, PeerPid: "peer"}
+				for _, what := range []process.What{process.Received, process.Decided} {
+					p := Process{Head: process.Head{Role: role, State: from, PeerPid: "peer"}}
 					q, fx, err := Step(p, Event{What: what, Kind: kind, PeerPid: "peer", Digest: "d"})
 					if err != nil {
-						if !errors.Is(err, ErrIllegal) || q.State != p.State || q.Version != p.Version || q.Pending != nil {
-							t.Errorf("%s %s %s %s: refused with %v and %+v", role, name(from), what, kind, err, q)
+						if !errors.Is(err, process.ErrIllegal) || q.State != p.State || q.Version != p.Version || q.Pending != nil {
+							t.Errorf("%s %s %s %s: refused with %v and %+v", role, from.Name(), what, kind, err, q)
 						}
 						continue
 					}
-					fmt.Fprintf(&b, "%-8s %-10s %-8s %-47s %-10s", role, name(from), what, kind, q.State)
+					fmt.Fprintf(&b, "%-8s %-10s %-8s %-47s %-10s", role, from.Name(), what, kind, q.State)
 					for _, f := range fx {
 						fmt.Fprintf(&b, " %s", f.Do)
 					}
@@ -63,9 +64,9 @@ func TestEveryStateAndMessage(t *testing.T) {
 
 func TestTheTableForTheDocuments(t *testing.T) {
 	t.Parallel()
-	golden(t, "table.md", Markdown()+"\n```mermaid\n"+Mermaid()+"```\n")
-	for _, tr := range Table() {
-		if to, ok := next(tr.Role, tr.From, tr.Kind, tr.Dir); !ok || to != tr.To {
+	golden(t, "table.md", Table.Markdown()+"\n```mermaid\n"+Table.Mermaid()+"```\n")
+	for _, tr := range Table.Transitions() {
+		if to, ok := Table.Next(tr.Role, tr.From, tr.Kind, tr.Dir); !ok || to != tr.To {
 			t.Errorf("%+v is not what the machine does", tr)
 		}
 	}
@@ -84,7 +85,7 @@ func TestRefusedByTheKit(t *testing.T) {
 		{Provider, Offered, KindVerification}, {Provider, Accepted, KindVerification},
 		{Provider, Finalized, KindTermination}, {Consumer, Finalized, KindTermination},
 	} {
-		if _, _, err := Step(Process{Role: c.role, State: c.from, PeerPid: "x"}, Event{What: Received, Kind: c.kind, PeerPid: "x"}); !errors.Is(err, ErrIllegal) {
+		if _, _, err := Step(Process{Head: process.Head{Role: c.role, State: c.from, PeerPid: "x"}}, Event{What: process.Received, Kind: c.kind, PeerPid: "x"}); !errors.Is(err, process.ErrIllegal) {
 			t.Errorf("%s in %s took %s: %v", c.role, c.from, c.kind, err)
 		}
 	}
@@ -110,20 +111,20 @@ func TestTheNextMessageAcknowledgesOurs(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			p := Process{Role: c.role, State: c.from, Body: Body{Pending: &Pending{Kind: c.flying, Job: "j", To: c.to}}}
-			q, fx, err := Step(p, Event{What: Received, Kind: c.arrives, PeerPid: "peer"})
+			p := Process{Head: process.Head{Role: c.role, State: c.from}, Body: Body{Talk: process.Talk{Pending: &process.Pending{Kind: c.flying, Job: "j", To: c.to}}}}
+			q, fx, err := Step(p, Event{What: process.Received, Kind: c.arrives, PeerPid: "peer"})
 			if err != nil || q.State != c.want || q.Pending != nil || q.PeerPid != "peer" {
 				t.Fatalf("got %+v, %v", q, err)
 			}
 			var dropped, reached bool
 			for _, f := range fx {
-				dropped = dropped || f.Do == Drop && f.Job == "j"
-				reached = reached || f.Do == Reached && f.Kind == c.flying
+				dropped = dropped || f.Do == process.Drop && f.Job == "j"
+				reached = reached || f.Do == process.Reached && f.Kind == c.flying
 			}
 			if !dropped || c.arrives != KindTermination && !reached {
 				t.Errorf("effects %+v", fx)
 			}
-			if _, _, err := Step(q, Event{What: Acknowledged, Kind: c.flying, Job: "j"}); !errors.Is(err, ErrStale) {
+			if _, _, err := Step(q, Event{What: process.Acknowledged, Kind: c.flying, Job: "j"}); !errors.Is(err, process.ErrStale) {
 				t.Errorf("the late answer moved it: %v", err)
 			}
 		})
@@ -132,9 +133,9 @@ func TestTheNextMessageAcknowledgesOurs(t *testing.T) {
 
 func TestRepeats(t *testing.T) {
 	t.Parallel()
-	repeat := func(fx []Effect) bool { return len(fx) == 1 && fx[0].Do == Repeat }
-	p := Process{Role: Provider, State: Agreed, PeerPid: "c"}
-	first := Event{What: Received, Kind: KindVerification, ID: "m1", Digest: "d1", PeerPid: "c"}
+	repeat := func(fx []process.Effect) bool { return len(fx) == 1 && fx[0].Do == process.Repeat }
+	p := Process{Head: process.Head{Role: Provider, State: Agreed, PeerPid: "c"}}
+	first := Event{What: process.Received, Kind: KindVerification, ID: "m1", Digest: "d1", PeerPid: "c"}
 	q, _, err := Step(p, first)
 	if err != nil {
 		t.Fatal(err)
@@ -144,7 +145,7 @@ func TestRepeats(t *testing.T) {
 	}
 	other := first
 	other.ID = "m2"
-	if _, _, err := Step(q, other); !errors.Is(err, ErrIllegal) {
+	if _, _, err := Step(q, other); !errors.Is(err, process.ErrIllegal) {
 		t.Errorf("another @id: %v", err)
 	}
 	bare := first
@@ -154,35 +155,35 @@ func TestRepeats(t *testing.T) {
 		t.Errorf("without @id, same bytes: %+v %v", fx, err)
 	}
 	bare.Digest = "d2"
-	if _, _, err := Step(q, bare); !errors.Is(err, ErrIllegal) {
+	if _, _, err := Step(q, bare); !errors.Is(err, process.ErrIllegal) {
 		t.Errorf("without @id, other bytes: %v", err)
 	}
 	// CN:03-04: a second counter-offer is refused, byte for byte the same or not.
-	counter := Event{What: Received, Kind: KindRequest, Digest: "o", PeerPid: "c"}
-	q, _, err = Step(Process{Role: Provider, State: Offered, PeerPid: "c"}, counter)
+	counter := Event{What: process.Received, Kind: KindRequest, Digest: "o", PeerPid: "c"}
+	q, _, err = Step(Process{Head: process.Head{Role: Provider, State: Offered, PeerPid: "c"}}, counter)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := Step(q, counter); !errors.Is(err, ErrIllegal) {
+	if _, _, err := Step(q, counter); !errors.Is(err, process.ErrIllegal) {
 		t.Errorf("a second counter-offer: %v", err)
 	}
-	if _, _, err := Step(p, Event{What: Received, Kind: KindVerification, PeerPid: "another"}); !errors.Is(err, ErrOtherPid) {
+	if _, _, err := Step(p, Event{What: process.Received, Kind: KindVerification, PeerPid: "another"}); !errors.Is(err, process.ErrOtherPid) {
 		t.Errorf("another pid: %v", err)
 	}
 }
 
 func TestTerminationWhileTheFirstMessageIsUnderWay(t *testing.T) {
 	t.Parallel()
-	p := Process{Role: Consumer, Body: Body{Pending: &Pending{Kind: KindRequest, Job: "j", To: Requested}}}
-	q, fx, err := Step(p, Event{What: Decided, Kind: KindTermination, Reason: "changed our mind"})
+	p := Process{Head: process.Head{Role: Consumer}, Body: Body{Talk: process.Talk{Pending: &process.Pending{Kind: KindRequest, Job: "j", To: Requested}}}}
+	q, fx, err := Step(p, Event{What: process.Decided, Kind: KindTermination, Reason: "changed our mind"})
 	if err != nil || q.State != Terminated || q.Pending == nil || len(fx) != 0 {
 		t.Fatalf("%+v %+v %v", q, fx, err)
 	}
-	heard, fx, err := Step(q, Event{What: Acknowledged, Kind: KindRequest, Job: "j", PeerPid: "p"})
-	if err != nil || heard.State != Terminated || heard.PeerPid != "p" || len(fx) != 1 || fx[0].Do != Send || heard.Pending.Kind != KindTermination {
+	heard, fx, err := Step(q, Event{What: process.Acknowledged, Kind: KindRequest, Job: "j", PeerPid: "p"})
+	if err != nil || heard.State != Terminated || heard.PeerPid != "p" || len(fx) != 1 || fx[0].Do != process.Send || heard.Pending.Kind != KindTermination {
 		t.Fatalf("answered: %+v %+v %v", heard, fx, err)
 	}
-	never, fx, err := Step(q, Event{What: Failed, Kind: KindRequest, Job: "j"})
+	never, fx, err := Step(q, Event{What: process.Failed, Kind: KindRequest, Job: "j"})
 	if err != nil || never.Pending != nil || len(fx) != 0 || never.Reason != "changed our mind" {
 		t.Fatalf("never heard: %+v %+v %v", never, fx, err)
 	}

@@ -12,15 +12,13 @@ import (
 	"kakehashi/internal/ids"
 	"kakehashi/internal/strictjson"
 	"kakehashi/participant"
+	"kakehashi/process"
 )
 
 // AgreementDigest is the member of our verification message that names the
 // digest of the agreement: the token names the digest of the message, so the
 // consumer's signature covers the agreement (decisions 16). Others pass it over.
 const AgreementDigest = "https://kakehashi.dev/ns/agreementDigest"
-
-// noPid stands for a pid that is not known yet, where the schema wants one.
-const noPid = "urn:uuid:00000000-0000-0000-0000-000000000000"
 
 // message writes our message of that kind from p and notes in p what it binds
 // us to: the id and the bytes of an agreement, the time of a request.
@@ -148,7 +146,7 @@ func read(m Message) (incoming, error) {
 		return incoming{id: d.ID, consumer: d.ConsumerPid, provider: d.ProviderPid}, err
 	case KindTermination:
 		d, err := decoded[dsp2025.NegotiationTermination](m)
-		return incoming{id: d.ID, consumer: d.ConsumerPid, provider: d.ProviderPid, code: d.Code, reason: words(d.Reason)}, err
+		return incoming{id: d.ID, consumer: d.ConsumerPid, provider: d.ProviderPid, code: d.Code, reason: process.Words(d.Reason)}, err
 	}
 	return incoming{}, fault.BadMessage.At("/@type", "reason", "not a message of the negotiation")
 }
@@ -163,64 +161,15 @@ func decoded[T any](m Message) (T, error) {
 	return dsp2025.Decode[T](m.Body)
 }
 
-// words makes one line of a reason, whose items may be anything.
-func words(reason []any) string {
-	var b strings.Builder
-	for _, r := range reason {
-		s, ok := r.(string)
-		if !ok {
-			raw, err := strictjson.Encode(r)
-			if err != nil {
-				continue
-			}
-			s = string(raw)
-		}
-		if b.Len() > 0 {
-			b.WriteString("; ")
-		}
-		b.WriteString(s)
-	}
-	return clip(b.String())
-}
-
-// callbackOK refuses an address that could never be called. Which hosts may be
-// called is for the guarded client.
-func callbackOK(address string) error {
-	refuse := func(why string) error { return fault.BadCallback.At("/callbackAddress", "reason", why) }
-	u, err := url.Parse(address)
-	switch {
-	case err != nil || address == "":
-		return refuse("it is no URL")
-	case u.Scheme != "https" && u.Scheme != "http" || u.Host == "":
-		return refuse("it is no absolute http or https URL")
-	case u.User != nil:
-		return refuse("it names a user")
-	case u.RawQuery != "" || u.Fragment != "":
-		return refuse("it has a query or a fragment")
-	}
-	return nil
-}
-
-// Reply is the answer to a message. On an error the pids are set as far as they
-// are known, for the protocol's error body, and Lanes as well: a refused
-// agreement is followed by our termination.
-type Reply struct {
-	Status      int
-	Body        []byte   // the process object of DSP
-	Lanes       []string // to Wake once the answer is flushed, also beside an error
-	ConsumerPid string
-	ProviderPid string
-}
-
-func reply(p Process, status int) (Reply, error) {
-	r := Reply{Status: status}
+func reply(p Process, status int) (process.Reply, error) {
+	r := process.Reply{Status: status}
 	r.ConsumerPid, r.ProviderPid = p.Pids()
 	consumer, provider := r.ConsumerPid, r.ProviderPid
 	if consumer == "" {
-		consumer = noPid
+		consumer = process.NoPid
 	}
 	if provider == "" {
-		provider = noPid
+		provider = process.NoPid
 	}
 	state := p.State
 	if state == None && p.Pending != nil {

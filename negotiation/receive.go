@@ -24,13 +24,13 @@ const maxTries = 16
 // effect (decisions A4). A message that does not fit gets a fault and changes
 // nothing, except that an agreement which is not what was asked for ends the
 // negotiation.
-func (r *Room) Receive(ctx context.Context, p participant.ID, caller identity.Caller, m Message) (Reply, error) {
+func (r *Room) Receive(ctx context.Context, p participant.ID, caller identity.Caller, m Message) (process.Reply, error) {
 	in, err := read(m)
 	if err != nil {
-		return Reply{}, err
+		return process.Reply{}, err
 	}
 	for range maxTries {
-		var out Reply
+		var out process.Reply
 		if m.Pid == "" {
 			out, err = r.open(ctx, p, caller, m, in)
 		} else {
@@ -46,11 +46,11 @@ func (r *Room) Receive(ctx context.Context, p participant.ID, caller identity.Ca
 			return out, err
 		}
 	}
-	return Reply{ConsumerPid: in.consumer, ProviderPid: in.provider}, fmt.Errorf("receive %s: %w", m.Kind, err)
+	return process.Reply{ConsumerPid: in.consumer, ProviderPid: in.provider}, fmt.Errorf("receive %s: %w", m.Kind, err)
 }
 
 // open takes an initial request as provider, or an initial offer as consumer.
-func (r *Room) open(ctx context.Context, p participant.ID, caller identity.Caller, m Message, in incoming) (Reply, error) {
+func (r *Room) open(ctx context.Context, p participant.ID, caller identity.Caller, m Message, in incoming) (process.Reply, error) {
 	q := newProcess(p, Provider, caller.ID, r.c.Now())
 	q.Peer = in.callback
 	peer := in.consumer
@@ -59,17 +59,17 @@ func (r *Room) open(ctx context.Context, p participant.ID, caller identity.Calle
 	case m.Kind == KindOffer && in.consumer == "":
 		q.Role, peer = Consumer, in.provider
 	default:
-		return Reply{}, fault.BadMessage.At("/callbackAddress", "reason", "an initial message names its sender's pid and a callback address, and no pid of ours")
+		return process.Reply{}, fault.BadMessage.At("/callbackAddress", "reason", "an initial message names its sender's pid and a callback address, and no pid of ours")
 	}
 	if peer == "" {
-		return Reply{}, fault.BadMessage.At("/", "reason", "the sender's pid is missing")
+		return process.Reply{}, fault.BadMessage.At("/", "reason", "the sender's pid is missing")
 	}
-	if err := callbackOK(in.callback); err != nil {
-		return Reply{}, err
+	if err := process.CheckAddress(in.callback); err != nil {
+		return process.Reply{}, err
 	}
 	t, err := parseTerms(in.offer)
 	if err != nil {
-		return Reply{}, err
+		return process.Reply{}, err
 	}
 	q.OfferID, q.Dataset, q.TermsBy, q.Asked = t.id, t.target, q.Role.Other(), q.Created.UnixMicro()
 	if q.Role == Provider {
@@ -79,20 +79,20 @@ func (r *Room) open(ctx context.Context, p participant.ID, caller identity.Calle
 			if old, ok := r.repeated(ctx, q, peer); ok {
 				return r.again(ctx, old, caller)
 			}
-			return Reply{}, err
+			return process.Reply{}, err
 		}
 		if !q.Same {
 			if q.Asking == process.Automatic {
-				return Reply{}, fault.TermsDiffer.At("/offer", "offer", t.id, "reason", sameTerms(q.Terms, t.rules))
+				return process.Reply{}, fault.TermsDiffer.At("/offer", "offer", t.id, "reason", sameTerms(q.Terms, t.rules))
 			}
 			q.Ours, q.Terms = q.Terms, t.rules
 		}
 	} else {
 		switch {
 		case t.id == "":
-			return Reply{}, fault.BadMessage.At("/offer/@id", "reason", "an offer that nobody asked for names itself")
+			return process.Reply{}, fault.BadMessage.At("/offer/@id", "reason", "an offer that nobody asked for names itself")
 		case t.target == "":
-			return Reply{}, fault.BadMessage.At("/offer/target", "reason", "an offer that nobody asked for names its dataset")
+			return process.Reply{}, fault.BadMessage.At("/offer/target", "reason", "an offer that nobody asked for names its dataset")
 		}
 		q.Terms, q.Asking = t.rules, process.Ask
 	}
@@ -100,12 +100,12 @@ func (r *Room) open(ctx context.Context, p participant.ID, caller identity.Calle
 		if old, ok := r.repeated(ctx, q, peer); ok {
 			return r.again(ctx, old, caller)
 		}
-		return Reply{}, err
+		return process.Reply{}, err
 	}
 	c := r.change(q)
 	c.fresh, c.caller = true, &caller
 	if err := r.took(ctx, c, q, m, in, peer); err != nil {
-		return Reply{}, err
+		return process.Reply{}, err
 	}
 	err = r.commit(ctx, c)
 	if errors.Is(err, store.ErrConflict) {
@@ -114,7 +114,7 @@ func (r *Room) open(ctx context.Context, p participant.ID, caller identity.Calle
 		}
 	}
 	if err != nil {
-		return Reply{}, err
+		return process.Reply{}, err
 	}
 	return c.reply(201)
 }
@@ -153,10 +153,10 @@ func (r *Room) repeated(ctx context.Context, q Process, peer string) (Process, b
 }
 
 // again answers a repeat: the token is spent, nothing else happens.
-func (r *Room) again(ctx context.Context, q Process, caller identity.Caller) (Reply, error) {
+func (r *Room) again(ctx context.Context, q Process, caller identity.Caller) (process.Reply, error) {
 	err := r.db.Update(ctx, func(tx store.Tx) error { return r.c.Identity.Spend(tx, q.Participant, caller) })
 	if err != nil {
-		return Reply{}, err
+		return process.Reply{}, err
 	}
 	// What the first answer would have woken may still wait for it.
 	out, err := reply(q, 200)
@@ -165,17 +165,17 @@ func (r *Room) again(ctx context.Context, q Process, caller identity.Caller) (Re
 }
 
 // apply takes a message for a process that exists.
-func (r *Room) apply(ctx context.Context, p participant.ID, caller identity.Caller, m Message, in incoming) (Reply, error) {
+func (r *Room) apply(ctx context.Context, p participant.ID, caller identity.Caller, m Message, in incoming) (process.Reply, error) {
 	q, fresh, err := r.find(ctx, p, m.Pid)
 	for {
 		if err != nil {
-			return Reply{}, err
+			return process.Reply{}, err
 		}
 		if q.Counterparty != caller.ID {
-			return Reply{}, gone(m.Pid)
+			return process.Reply{}, gone(m.Pid)
 		}
-		if !hears(q.Role, m.Kind) && m.Kind != KindAccepted && m.Kind != KindFinalized {
-			return Reply{}, gone(m.Pid)
+		if !Table.Hears(q.Role, m.Kind) && m.Kind != KindAccepted && m.Kind != KindFinalized {
+			return process.Reply{}, gone(m.Pid)
 		}
 		out, err := r.judge(ctx, q, caller, m, in)
 		if !errors.Is(err, fault.WrongState) || fresh {
@@ -184,14 +184,14 @@ func (r *Room) apply(ctx context.Context, p participant.ID, caller identity.Call
 		// Memory may be behind another replica; only the store refuses.
 		q, err = r.Get(ctx, p, m.Pid)
 		if err != nil {
-			return Reply{}, err
+			return process.Reply{}, err
 		}
 		fresh = true
 	}
 }
 
-func (r *Room) judge(ctx context.Context, q Process, caller identity.Caller, m Message, in incoming) (Reply, error) {
-	out := Reply{}
+func (r *Room) judge(ctx context.Context, q Process, caller identity.Caller, m Message, in incoming) (process.Reply, error) {
+	out := process.Reply{}
 	out.ConsumerPid, out.ProviderPid = q.Pids()
 	peer, mine, at := in.consumer, in.provider, "/providerPid"
 	if q.Role == Consumer {
@@ -209,11 +209,11 @@ func (r *Room) judge(ctx context.Context, q Process, caller identity.Caller, m M
 	// read; then the content on the process as it would be.
 	_, fx, err := Step(q, event(m, in, peer))
 	switch {
-	case errors.Is(err, ErrOtherPid):
+	case errors.Is(err, process.ErrOtherPid):
 		return r.stray(ctx, q, c, peer)
 	case err != nil:
 		return out, fault.WrongState.At(at, "message", m.Kind.Type(), "state", string(q.State)).Because(err)
-	case len(fx) > 0 && fx[0].Do == Repeat:
+	case len(fx) > 0 && fx[0].Do == process.Repeat:
 		return r.again(ctx, q, caller)
 	}
 	switch m.Kind {
@@ -286,8 +286,8 @@ func (r *Room) counter(ctx context.Context, q *Process, kind Kind, in incoming) 
 }
 
 func event(m Message, in incoming, peer string) Event {
-	return Event{What: Received, Kind: m.Kind, ID: in.id, Digest: evidence.Digest(m.Body), PeerPid: peer,
-		Code: clip(in.code), Reason: in.reason}
+	return Event{What: process.Received, Kind: m.Kind, ID: in.id, Digest: evidence.Digest(m.Body), PeerPid: peer,
+		Code: process.Clip(in.code), Reason: in.reason}
 }
 
 // took steps q by the message and by what we decide upon it, and records both.
@@ -321,7 +321,7 @@ func (r *Room) took(ctx context.Context, c *change, q Process, m Message, in inc
 			r.c.Log.WarnContext(ctx, "the decision on a negotiation failed; it waits", "participant", string(q.Participant),
 				"process_id", q.ID, "counterparty", q.Counterparty, "state", string(c.p.State), "err", err)
 		default:
-			next.What = Decided
+			next.What = process.Decided
 			if err := r.step(c, c.p, next); err != nil {
 				return fmt.Errorf("decide on negotiation %s: %w", q.ID, err)
 			}
@@ -341,14 +341,14 @@ func (r *Room) took(ctx context.Context, c *change, q Process, m Message, in inc
 
 // refuse answers an agreement that is not what was asked for: the negotiation
 // ends, with the refused bytes on record.
-func (r *Room) refuse(ctx context.Context, q Process, c *change, in incoming, peer string, m Message, why error) (Reply, error) {
+func (r *Room) refuse(ctx context.Context, q Process, c *change, in incoming, peer string, m Message, why error) (process.Reply, error) {
 	if q.PeerPid == "" {
 		q.PeerPid = peer
 	}
 	f := fault.Of(why)
-	e := Event{What: Decided, Kind: KindTermination, Code: f.Kind.Code, Reason: clip(f.What("en"))}
+	e := Event{What: process.Decided, Kind: KindTermination, Code: f.Kind.Code, Reason: process.Clip(f.What("en"))}
 	if err := r.step(c, q, e); err != nil {
-		return Reply{}, err
+		return process.Reply{}, err
 	}
 	b := evidence.Body{Bytes: m.Body, Class: evidence.ClassMessage}
 	b.Digest = evidence.Digest(b.Bytes)
@@ -357,24 +357,24 @@ func (r *Room) refuse(ctx context.Context, q Process, c *change, in incoming, pe
 	c.note(hashes, facts)
 	c.record(c.p, "", hashes, facts)
 	if err := r.commit(ctx, c); err != nil {
-		return Reply{}, err
+		return process.Reply{}, err
 	}
-	out := Reply{Lanes: []string{q.ID}}
+	out := process.Reply{Lanes: []string{q.ID}}
 	out.ConsumerPid, out.ProviderPid = c.p.Pids()
 	return out, why
 }
 
 // stray answers a message of another process of the counterpart for ours: that
 // one is ended, ours stays with the pid that it heard first (decisions A4).
-func (r *Room) stray(ctx context.Context, q Process, c *change, peer string) (Reply, error) {
+func (r *Room) stray(ctx context.Context, q Process, c *change, peer string) (process.Reply, error) {
 	c.p.Version++
 	if err := r.endStray(c, peer); err != nil {
-		return Reply{}, err
+		return process.Reply{}, err
 	}
 	if err := r.commit(ctx, c); err != nil {
-		return Reply{}, err
+		return process.Reply{}, err
 	}
-	out := Reply{Lanes: []string{q.ID}}
+	out := process.Reply{Lanes: []string{q.ID}}
 	out.ConsumerPid, out.ProviderPid = q.Pids()
 	return out, fault.OtherProcess.At("", "pid", peer)
 }
@@ -391,12 +391,12 @@ func (r *Room) endStray(c *change, peer string) error {
 	}
 	b := evidence.Body{Digest: evidence.Digest(body), Bytes: body, Class: evidence.ClassMessage}
 	c.bodies = append(c.bodies, b)
-	c.record(c.p, "", map[string]string{"sending": b.Digest}, map[string]string{"stray": clip(peer)})
+	c.record(c.p, "", map[string]string{"sending": b.Digest}, map[string]string{"stray": process.Clip(peer)})
 	c.leaves[len(c.leaves)-1].Type = "kh.negotiation.stray"
 	return c.put(job{Process: c.p.ID, Kind: KindTermination, Digest: b.Digest, Stray: peer}, ids.Short())
 }
 
-func (c *change) reply(status int) (Reply, error) {
+func (c *change) reply(status int) (process.Reply, error) {
 	out, err := reply(c.p, status)
 	if len(c.jobs) > 0 {
 		out.Lanes = []string{c.p.ID}

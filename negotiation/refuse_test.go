@@ -10,6 +10,8 @@ import (
 	"kakehashi/identity"
 	"kakehashi/internal/fault"
 	"kakehashi/internal/ids"
+
+	"kakehashi/process"
 )
 
 func TestARepeatHasTheSameAnswerAndOneEffect(t *testing.T) {
@@ -213,9 +215,9 @@ func FuzzReceive(f *testing.F) {
 				t.Fatalf("%s became %s: %v", raw, b, err)
 			}
 		}
-		for _, s := range States {
+		for _, s := range Table.States() {
 			for _, role := range []Role{Provider, Consumer} {
-				p := Process{ID: "own", Role: role, State: s}
+				p := Process{Head: process.Head{ID: "own", Role: role, State: s}}
 				q, _, err := Step(p, event(m, in, in.consumer))
 				if err != nil && q.Version != p.Version {
 					t.Fatal("a refused message moved the process")

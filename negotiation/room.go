@@ -103,7 +103,7 @@ type Watch interface {
 }
 
 // Decider decides what we do where the protocol leaves it to us: p.Turn() says
-// so. It returns Event{What: Decided} at once, or process.ErrAsk: then the process waits
+// so. It returns Event{What: process.Decided} at once, or process.ErrAsk: then the process waits
 // for Room.Decide, and the Asker is told.
 type Decider interface {
 	Decide(ctx context.Context, p Process) (Event, error)
@@ -122,7 +122,7 @@ func (ByTerms) Decide(_ context.Context, p Process) (Event, error) {
 		return Event{}, process.ErrAsk
 	}
 	kind, err := p.approval()
-	return Event{What: Decided, Kind: kind}, err
+	return Event{What: process.Decided, Kind: kind}, err
 }
 
 // Room is the negotiations of all participants of a node.
@@ -202,13 +202,13 @@ func (r *Room) remember(q Process) {
 // Show answers the counterpart's GET of a process: the state before a message
 // of ours that is in flight, except a termination. Whoever is not its
 // counterpart gets fault.NotFound.
-func (r *Room) Show(ctx context.Context, p participant.ID, caller identity.Caller, id string) (Reply, error) {
+func (r *Room) Show(ctx context.Context, p participant.ID, caller identity.Caller, id string) (process.Reply, error) {
 	q, err := r.Get(ctx, p, id)
 	if err != nil {
-		return Reply{}, err
+		return process.Reply{}, err
 	}
 	if q.Counterparty != caller.ID {
-		return Reply{}, gone(id)
+		return process.Reply{}, gone(id)
 	}
 	return reply(q, 200)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -46,7 +45,7 @@ type StartRequest struct {
 // Start asks for an agreement: the process is kept and its first message put in
 // one unit. Its state stays None until the provider has taken it.
 func (r *Room) Start(ctx context.Context, p participant.ID, s StartRequest) (Process, error) {
-	if err := callbackOK(s.Base); err != nil {
+	if err := process.CheckAddress(s.Base); err != nil {
 		return Process{}, err
 	}
 	t, err := parseTerms(s.Offer)
@@ -79,7 +78,7 @@ type OfferRequest struct {
 // Offer starts a negotiation with an offer of ours. Its state stays None until
 // the counterpart has taken it.
 func (r *Room) Offer(ctx context.Context, p participant.ID, s OfferRequest) (Process, error) {
-	if err := callbackOK(s.Base); err != nil {
+	if err := process.CheckAddress(s.Base); err != nil {
 		return Process{}, err
 	}
 	q := newProcess(p, Provider, s.Counterparty, r.c.Now())
@@ -99,10 +98,10 @@ func (r *Room) Offer(ctx context.Context, p participant.ID, s OfferRequest) (Pro
 func (r *Room) start(ctx context.Context, q Process, kind Kind) (Process, error) {
 	c := r.change(q)
 	c.fresh = true
-	if err := r.step(c, q, Event{What: Decided, Kind: kind}); err != nil {
+	if err := r.step(c, q, Event{What: process.Decided, Kind: kind}); err != nil {
 		return q, err
 	}
-	hashes, facts := map[string]string{}, map[string]string{"dataset": clip(q.Dataset), "offer": clip(q.OfferID)}
+	hashes, facts := map[string]string{}, map[string]string{"dataset": process.Clip(q.Dataset), "offer": process.Clip(q.OfferID)}
 	c.note(hashes, facts)
 	c.record(c.p, "", hashes, facts)
 	err := r.commit(ctx, c)
@@ -142,7 +141,7 @@ func (r *Room) send(ctx context.Context, j outbox.Job) (func(store.Tx) error, er
 		return nil, outbox.Permanent(fmt.Errorf("read job %s: %w", j.ID, err))
 	}
 	q, fresh, err := r.find(ctx, j.Participant, d.Process)
-	if err == nil && d.Stray == "" && !q.sends(j.ID) && !fresh {
+	if err == nil && d.Stray == "" && !q.Sends(j.ID) && !fresh {
 		q, err = r.Get(ctx, j.Participant, d.Process)
 	}
 	if err != nil {
@@ -151,11 +150,11 @@ func (r *Room) send(ctx context.Context, j outbox.Job) (func(store.Tx) error, er
 	switch {
 	case d.Stray != "":
 		q.PeerPid = d.Stray
-	case !q.sends(j.ID):
+	case !q.Sends(j.ID):
 		return nil, nil // settled otherwise
 	case q.State == Terminated && d.Kind != KindTermination:
 		// We ended it before anybody answered.
-		return r.settle(q, Event{What: Failed, Kind: d.Kind, Job: j.ID}), nil
+		return r.settle(q, Event{What: process.Failed, Kind: d.Kind, Job: j.ID}), nil
 	}
 	if j.Again {
 		if settle := r.ask(ctx, q, d, j.ID, false); settle != nil {
@@ -238,8 +237,8 @@ func (r *Room) failed(j outbox.Job, why error) func(store.Tx) error {
 		return func(store.Tx) error { return nil }
 	}
 	f := fault.Of(why)
-	e := Event{What: Failed, Kind: d.Kind, Job: j.ID, Code: f.Kind.Code, Reason: clip(f.What("en"))}
-	return r.settle(Process{Participant: j.Participant, ID: d.Process}, e)
+	e := Event{What: process.Failed, Kind: d.Kind, Job: j.ID, Code: f.Kind.Code, Reason: process.Clip(f.What("en"))}
+	return r.settle(Process{Head: process.Head{Participant: j.Participant, ID: d.Process}}, e)
 }
 
 // ask reads the counterpart's state and gives the settle function if that
@@ -254,20 +253,20 @@ func (r *Room) ask(ctx context.Context, q Process, d job, id string, late bool) 
 		return nil
 	}
 	switch reached(q, State(state), late) {
-	case Acknowledged:
-		return r.settle(q, Event{What: Acknowledged, Kind: d.Kind, Job: id})
-	case Failed:
-		return r.settle(q, Event{What: Received, Kind: KindTermination, PeerPid: q.PeerPid, Reason: "read from the counterpart's state"})
+	case process.Acknowledged:
+		return r.settle(q, Event{What: process.Acknowledged, Kind: d.Kind, Job: id})
+	case process.Failed:
+		return r.settle(q, Event{What: process.Received, Kind: KindTermination, PeerPid: q.PeerPid, Reason: "read from the counterpart's state"})
 	}
 	return nil
 }
 
 // reached compares the counterpart's state with the one that the message in
-// flight leads to: Acknowledged at or past it, Failed when it ended the process,
+// flight leads to: Acknowledged at or past it, process.Failed when it ended the process,
 // "" before it. An offer or counter-offer leads to a state in which the
 // counterpart also is as long as it has not seen our answer to its own last one;
 // so there ours is sent until it is answered, and believed only after some refusals.
-func reached(q Process, peer State, late bool) What {
+func reached(q Process, peer State, late bool) process.What {
 	if q.Pending == nil {
 		return ""
 	}
@@ -276,13 +275,13 @@ func reached(q Process, peer State, late bool) What {
 	case peer == to && q.State != None && (q.Pending.Kind == KindRequest || q.Pending.Kind == KindOffer) && !late:
 		return ""
 	case peer == to:
-		return Acknowledged
+		return process.Acknowledged
 	case peer == Terminated:
-		return Failed
+		return process.Failed
 	case peer == q.State:
 		return ""
-	case slices.Index(States, peer) > slices.Index(States, to):
-		return Acknowledged
+	case Table.Past(peer, to):
+		return process.Acknowledged
 	}
 	return ""
 }
@@ -291,7 +290,7 @@ func reached(q Process, peer State, late bool) What {
 // says something that we need. It may be empty, and then the counterpart's next
 // message tells its pid.
 func acknowledgement(q Process, d job, id string, answer []byte) Event {
-	e := Event{What: Acknowledged, Kind: d.Kind, Job: id}
+	e := Event{What: process.Acknowledged, Kind: d.Kind, Job: id}
 	if q.PeerPid != "" || len(answer) == 0 {
 		return e
 	}
@@ -303,7 +302,7 @@ func acknowledgement(q Process, d job, id string, answer []byte) Event {
 	if q.Role == Provider {
 		own, peer = peer, own
 	}
-	if (own == "" || own == q.ID) && peer != noPid {
+	if (own == "" || own == q.ID) && peer != process.NoPid {
 		e.PeerPid = peer
 	}
 	return e
@@ -312,7 +311,7 @@ func acknowledgement(q Process, d job, id string, answer []byte) Event {
 // errorWords is what an error body says, in one short line.
 func errorWords(answer []byte) string {
 	code, reasons := dsp2025.Refusal(answer)
-	return clip(strings.TrimSpace(code + " " + strings.Join(reasons, "; ")))
+	return process.Clip(strings.TrimSpace(code + " " + strings.Join(reasons, "; ")))
 }
 
 // settle gives the function that brings the outcome of a message into the
@@ -321,7 +320,7 @@ func (r *Room) settle(q Process, e Event) func(store.Tx) error {
 	return func(tx store.Tx) error {
 		if now, ok := r.known.Get(key{q.Participant, q.ID}); ok {
 			err := r.settleAt(tx, now, e)
-			if !errors.Is(err, errMoved) && !errors.Is(err, ErrStale) && !errors.Is(err, ErrIllegal) {
+			if !errors.Is(err, errMoved) && !errors.Is(err, process.ErrStale) && !errors.Is(err, process.ErrIllegal) {
 				return err
 			}
 		}
@@ -330,7 +329,7 @@ func (r *Room) settle(q Process, e Event) func(store.Tx) error {
 			return err
 		}
 		err = r.settleAt(tx, now, e)
-		if errors.Is(err, ErrStale) || errors.Is(err, ErrIllegal) {
+		if errors.Is(err, process.ErrStale) || errors.Is(err, process.ErrIllegal) {
 			return nil // it was settled otherwise
 		}
 		return err
@@ -347,18 +346,18 @@ func (r *Room) settleAt(tx store.Tx, q Process, e Event) error {
 	hashes, facts := map[string]string{}, map[string]string{}
 	direction := ""
 	switch e.What {
-	case Acknowledged:
+	case process.Acknowledged:
 		direction = evidence.Out
 		hashes["message"] = sent.Digest
-	case Failed:
+	case process.Failed:
 		facts["unsent"] = sent.Kind.Type()
 		hashes["unsent"] = sent.Digest
-	case Received:
-		facts["reason"] = clip(e.Reason)
+	case process.Received:
+		facts["reason"] = process.Clip(e.Reason)
 	}
 	c.note(hashes, facts)
 	c.record(c.p, direction, hashes, facts)
-	if e.What == Acknowledged && bound != "" && e.PeerPid != "" && e.PeerPid != bound {
+	if e.What == process.Acknowledged && bound != "" && e.PeerPid != "" && e.PeerPid != bound {
 		if err := r.endStray(c, e.PeerPid); err != nil { // it had spoken first under another pid
 			return err
 		}

@@ -15,6 +15,7 @@ import (
 	"kakehashi/internal/strictjson"
 	"kakehashi/outbox"
 	"kakehashi/participant"
+	"kakehashi/process"
 	"kakehashi/store"
 )
 
@@ -35,7 +36,7 @@ type change struct {
 	jobs    []outbox.Job
 	drops   []string
 	ends    agreementEnd
-	reached *Pending // our message that this unit counts as acknowledged
+	reached *process.Pending // our message that this unit counts as acknowledged
 }
 
 type agreementEnd int
@@ -61,19 +62,19 @@ func (r *Room) step(c *change, q Process, e Event) error {
 	c.p = n
 	for _, f := range fx {
 		switch f.Do {
-		case Send:
+		case process.Send:
 			if err := r.compose(c); err != nil {
 				return err
 			}
-		case Drop:
+		case process.Drop:
 			c.drops = append(c.drops, f.Job)
-		case Reached:
+		case process.Reached:
 			c.reached = before
 		case Conclude:
 			c.ends = conclude
 		case Annul:
 			c.ends = annul
-		case Repeat:
+		case process.Repeat:
 		}
 	}
 	return nil
@@ -154,18 +155,9 @@ func (c *change) note(hashes, facts map[string]string) {
 	if c.p.State == Terminated {
 		facts["by"] = string(c.p.TerminatedBy)
 		if c.p.Code != "" {
-			facts["code"] = clip(c.p.Code)
+			facts["code"] = process.Clip(c.p.Code)
 		}
 	}
-}
-
-// clip keeps other people's words in a leaf short.
-func clip(s string) string {
-	const most = 1000
-	if len(s) <= most {
-		return s
-	}
-	return strings.ToValidUTF8(s[:most], "")
 }
 
 // commit writes the change in one unit.

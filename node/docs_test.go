@@ -16,8 +16,8 @@ func TestTheDocumentShowsTheStates(t *testing.T) {
 	t.Parallel()
 	want := "# States\n\nPrinted from the tables that the code runs on (`negotiation.Table`, `transfer.Table`); a test compares. " +
 		"What is not in a table is refused and changes nothing.\n\n" +
-		"## Contract negotiation\n\n```mermaid\n" + negotiation.Mermaid() + "```\n\n" + negotiation.Markdown() +
-		"\n## Transfer process\n\n```mermaid\n" + transfer.Mermaid() + "```\n\n" + transfer.Markdown()
+		"## Contract negotiation\n\n```mermaid\n" + negotiation.Table.Mermaid() + "```\n\n" + negotiation.Table.Markdown() +
+		"\n## Transfer process\n\n```mermaid\n" + transfer.Table.Mermaid() + "```\n\n" + transfer.Table.Markdown()
 	const path = "../docs/states.md"
 	if *update {
 		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {

@@ -3,6 +3,7 @@ package transfer
 import (
 	"flag"
 	"fmt"
+	"kakehashi/process"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -61,8 +62,8 @@ type answer struct {
 
 func newWalk(pick func(string, int) int) *walk {
 	w := &walk{pick: pick}
-	w.c = &side{w: w, p: Process{ID: "c", Role: Consumer}}
-	w.p = &side{w: w, p: Process{ID: "p", Role: Provider}}
+	w.c = &side{w: w, p: Process{Head: process.Head{ID: "c", Role: Consumer}}}
+	w.p = &side{w: w, p: Process{Head: process.Head{ID: "p", Role: Provider}}}
 	w.c.other, w.p.other = w.p, w.c
 	for _, s := range []*side{w.c, w.p} {
 		s.sent, s.took = map[string]letter{}, map[string]int{}
@@ -89,8 +90,8 @@ func (s *side) step(e Event, l letter) error {
 	}
 	s.p = q
 	s.w.note("  %s %s %s %s%s -> %q, in flight %s", q.ID, e.What, e.Kind, e.ID, e.Job, q.State, inFlight(q))
-	repeat := len(fx) == 1 && fx[0].Do == Repeat
-	if e.What == Received && e.ID != "" && !repeat {
+	repeat := len(fx) == 1 && fx[0].Do == process.Repeat
+	if e.What == process.Received && e.ID != "" && !repeat {
 		if s.took[e.ID]++; s.took[e.ID] > 1 {
 			return fmt.Errorf("%w: %s had an effect twice", errModel, e.ID)
 		}
@@ -125,15 +126,15 @@ func inFlight(p Process) string {
 
 var errModel = fmt.Errorf("the model is broken")
 
-func (s *side) do(f Effect) error {
+func (s *side) do(f process.Effect) error {
 	switch f.Do {
-	case Send:
+	case process.Send:
 		s.n++
 		m := *s.p.Pending
 		m.Job = fmt.Sprintf("%s%d-%s", s.p.ID, s.n, strings.ToLower(string(m.To)))
 		m.ID, m.Digest = m.Job, m.Job
 		s.p.Pending, s.refused, s.again, s.job = &m, 0, false, ""
-		l := letter{job: m.Job, first: s.p.PeerPid == "", e: Event{What: Received, Kind: m.Kind, ID: m.ID, Digest: m.Digest, PeerPid: s.p.ID}}
+		l := letter{job: m.Job, first: s.p.PeerPid == "", e: Event{What: process.Received, Kind: m.Kind, ID: m.ID, Digest: m.Digest, PeerPid: s.p.ID}}
 		s.sent[m.Job] = l
 		if m.Kind == KindStart && s.p.Role == Provider {
 			if s.tap == TapClosed {
@@ -141,7 +142,7 @@ func (s *side) do(f Effect) error {
 			}
 			s.tap = TapOpen
 		}
-	case Reached:
+	case process.Reached:
 		// Suspensions and resumptions that cross, or come late, cannot be told
 		// from those that answer each other: the protocol has no count of them.
 		if s.other.took[f.Job] != 1 && f.Kind != KindStart && f.Kind != KindSuspension {
@@ -165,7 +166,7 @@ func (s *side) attempt() error {
 	}
 	if s.p.State == Terminated && s.p.Pending.Kind != KindTermination {
 		// We ended it before anybody answered: the sender gives up here.
-		return s.settle(Event{What: Failed, Kind: s.p.Pending.Kind, Job: s.p.Pending.Job})
+		return s.settle(Event{What: process.Failed, Kind: s.p.Pending.Kind, Job: s.p.Pending.Job})
 	}
 	if s.again {
 		settled, err := s.ask(false)
@@ -201,7 +202,7 @@ func (s *side) take(l letter) error {
 		return nil // found by its sender's pid: a repeat
 	}
 	if !l.first && !s.exists() {
-		return ErrIllegal // 404
+		return process.ErrIllegal // 404
 	}
 	return s.step(l.e, l)
 }
@@ -217,7 +218,7 @@ func (s *side) hear(i int) error {
 	}
 	s.job = ""
 	if a.ok {
-		return s.settle(Event{What: Acknowledged, Kind: s.p.Pending.Kind, Job: a.job, PeerPid: s.other.p.ID})
+		return s.settle(Event{What: process.Acknowledged, Kind: s.p.Pending.Kind, Job: a.job, PeerPid: s.other.p.ID})
 	}
 	s.refused++
 	last := s.refused >= max400 || s.p.Pending.Kind == KindTermination
@@ -227,7 +228,7 @@ func (s *side) hear(i int) error {
 	}
 	s.again = true
 	if last {
-		return s.settle(Event{What: Failed, Kind: s.p.Pending.Kind, Job: a.job})
+		return s.settle(Event{What: process.Failed, Kind: s.p.Pending.Kind, Job: a.job})
 	}
 	return nil
 }
@@ -253,13 +254,13 @@ func (s *side) ask(last bool) (settled bool, err error) {
 	m := *s.p.Pending
 	what, kind := reached(s.p, shown, last)
 	switch what {
-	case Acknowledged:
+	case process.Acknowledged:
 		if s.other.took[m.ID] == 0 && shown != Terminated && !last {
 			return true, fmt.Errorf("%w: %s counts as acknowledged by the state %s and was never applied", errModel, m.Job, shown)
 		}
-		return true, s.settle(Event{What: Acknowledged, Kind: m.Kind, Job: m.Job, PeerPid: s.other.p.ID})
-	case Received:
-		return true, s.settle(Event{What: Received, Kind: kind, PeerPid: s.other.p.ID})
+		return true, s.settle(Event{What: process.Acknowledged, Kind: m.Kind, Job: m.Job, PeerPid: s.other.p.ID})
+	case process.Received:
+		return true, s.settle(Event{What: process.Received, Kind: kind, PeerPid: s.other.p.ID})
 	}
 	return false, nil
 }
@@ -287,7 +288,7 @@ func (s *side) decide() error {
 	kind := Kinds[s.w.pick("kind", len(Kinds))]
 	if s.w.pick("legal", 3) > 0 {
 		for _, kind = range Kinds {
-			if _, ok := next(s.p.Role, s.p.State, kind, Out); ok && s.w.pick("this one", 2) == 0 {
+			if _, ok := Table.Next(s.p.Role, s.p.State, kind, process.Out); ok && s.w.pick("this one", 2) == 0 {
 				break
 			}
 		}
@@ -298,7 +299,7 @@ func (s *side) decide() error {
 	if !s.exists() && (s.other.exists() || kind == KindTermination) {
 		return nil // one transfer in a walk
 	}
-	e := Event{What: Decided, Kind: kind, Reason: "because"}
+	e := Event{What: process.Decided, Kind: kind, Reason: "because"}
 	if err := s.step(e, letter{}); isModel(err) {
 		return err
 	}
@@ -342,7 +343,7 @@ func (w *walk) one() error {
 	case 12:
 		// A proxy repeats an old message; one among the last that are known by name.
 		if n := len(s.order); n > 0 {
-			l := s.order[max(0, n-maxSeen)+w.pick("old", min(n, maxSeen))]
+			l := s.order[max(0, n-process.MaxSeen)+w.pick("old", min(n, process.MaxSeen))]
 			state, version := s.p.State, s.p.Version
 			w.note("%s gets %s once more", s.p.ID, l.job)
 			if err := s.take(l); isModel(err) {
@@ -417,7 +418,7 @@ func (w *walk) check() error {
 // which it could say so finds that out by its next message.
 func (w *walk) learns(s *side) error {
 	for _, k := range Kinds {
-		if k != KindTermination && s.step(Event{What: Decided, Kind: k}, letter{}) == nil {
+		if k != KindTermination && s.step(Event{What: process.Decided, Kind: k}, letter{}) == nil {
 			break
 		}
 	}
@@ -442,7 +443,7 @@ func (w *walk) next() error {
 				s = v.p
 			}
 			from := [2]State{v.c.p.State, v.p.p.State}
-			err := s.step(Event{What: Decided, Kind: k}, letter{})
+			err := s.step(Event{What: process.Decided, Kind: k}, letter{})
 			if err != nil && !isModel(err) {
 				continue
 			}
@@ -517,7 +518,7 @@ func TestModel(t *testing.T) {
 			break
 		}
 	}
-	for _, s := range States {
+	for _, s := range Table.States() {
 		if ends[s] == 0 {
 			t.Errorf("no walk ended in %s: the model does not reach it", s)
 		}

@@ -1,47 +1,33 @@
 package transfer
 
 import (
-	"errors"
 	"slices"
+
+	"kakehashi/process"
 )
 
-// Role is which side of a transfer this participant is on.
-type Role string
-
-const (
-	Provider Role = "provider"
-	Consumer Role = "consumer"
+// What transfers share with negotiations, by its short name.
+type (
+	Role  = process.Role
+	State = process.State
+	Kind  = process.Kind
+	Event = process.Event
 )
 
-// Other is the counterpart's role.
-func (r Role) Other() Role {
-	if r == Provider {
-		return Consumer
-	}
-	return Provider
-}
-
-// State is a state of DSP 2025-1, transfer process protocol, "States".
-type State string
-
+// Roles and states of DSP 2025-1, transfer process protocol, "States".
 const (
-	None       State = "" // before the request was acknowledged
-	Requested  State = "REQUESTED"
+	Provider = process.Provider
+	Consumer = process.Consumer
+
+	None             = process.None
+	Requested        = process.Requested
 	Started    State = "STARTED"
 	Suspended  State = "SUSPENDED"
-	Completed  State = "COMPLETED"
-	Terminated State = "TERMINATED"
+	Completed        = process.Completed
+	Terminated       = process.Terminated
 )
 
-// States lists every state.
-var States = []State{None, Requested, Started, Suspended, Completed, Terminated}
-
-// Final says that nothing can follow.
-func (s State) Final() bool { return s == Completed || s == Terminated }
-
-// Kind is a message of the protocol, by its @type.
-type Kind string
-
+// The messages of the protocol.
 const (
 	KindRequest     Kind = "TransferRequestMessage"
 	KindStart       Kind = "TransferStartMessage"
@@ -50,135 +36,28 @@ const (
 	KindTermination Kind = "TransferTerminationMessage"
 )
 
+// What a step asks of the room beyond what every process does.
+const (
+	Pause process.Do = "pause" // provider: close the tap; it may be opened again
+	Close process.Do = "close" // provider: close the tap for good
+)
+
 // Kinds lists every message. A later one wins over an earlier one when both
 // sides act at the same moment and only one can hold.
 var Kinds = []Kind{KindRequest, KindStart, KindSuspension, KindCompletion, KindTermination}
 
-// Direction is seen from us.
-type Direction string
-
-const (
-	In  Direction = "in"
-	Out Direction = "out"
-)
-
-// rule is one row of DSP 2025-1, transfer process, section "States".
-type rule struct {
-	from   State
-	kind   Kind
-	sender Role // "" is either side
-	to     State
-}
-
-// rules is the protocol as data. A start in STARTED is the provider's new
+// Table is the protocol as data. A start in STARTED is the provider's new
 // address or token: it follows a consumer's resume and each refresh.
-var rules = []rule{
-	{None, KindRequest, Consumer, Requested},
-	{Requested, KindStart, Provider, Started},
-	{Requested, KindTermination, "", Terminated},
-	{Started, KindStart, Provider, Started},
-	{Started, KindSuspension, "", Suspended},
-	{Started, KindCompletion, "", Completed},
-	{Started, KindTermination, "", Terminated},
-	{Suspended, KindStart, "", Started},
-	{Suspended, KindTermination, "", Terminated},
-}
-
-// Transition is one legal step of one side.
-type Transition struct {
-	Role Role
-	From State
-	Kind Kind
-	Dir  Direction
-	To   State
-}
-
-type edge struct {
-	role Role
-	from State
-	kind Kind
-	dir  Direction
-}
-
-var edges, transitions = expand()
-
-func expand() (map[edge]State, []Transition) {
-	m := make(map[edge]State)
-	var all []Transition
-	for _, role := range []Role{Provider, Consumer} {
-		for _, r := range rules {
-			for _, dir := range []Direction{In, Out} {
-				if r.sender != "" && (r.sender == role) != (dir == Out) {
-					continue
-				}
-				m[edge{role, r.from, r.kind, dir}] = r.to
-				all = append(all, Transition{role, r.from, r.kind, dir, r.to})
-			}
-		}
-	}
-	return m, all
-}
-
-// Table lists every legal transition of both sides; what is not in it is
-// refused and changes nothing. Tests and documents are made from it.
-func Table() []Transition { return slices.Clone(transitions) }
-
-func next(role Role, from State, kind Kind, dir Direction) (State, bool) {
-	to, ok := edges[edge{role, from, kind, dir}]
-	return to, ok
-}
-
-// What is the sort of an Event.
-type What string
-
-const (
-	Received     What = "received"     // a message came in and its content is acceptable
-	Decided      What = "decided"      // we are to send a message
-	Acknowledged What = "acknowledged" // the counterpart took the message that was in flight
-	Failed       What = "failed"       // it never will
-)
-
-// Event is what happens to a process.
-type Event struct {
-	What What
-	Kind Kind
-
-	ID      string // Received: the message's @id, "" when it had none
-	Digest  string // Received: "sha256:..." of its bytes
-	Job     string // Acknowledged, Failed: the job that sent it
-	PeerPid string // Received, Acknowledged: the counterpart's pid, where it told it
-	Code    string // of a suspension or termination
-	Reason  string // the same
-}
-
-// Do is what a step asks of the room, in the same unit of work.
-type Do string
-
-const (
-	Send    Do = "send"    // build Kind, name it in Pending, put the job that sends it
-	Drop    Do = "drop"    // remove the job Job: its message counts as acknowledged, or is moot
-	Repeat  Do = "repeat"  // nothing happened: this message was applied before
-	Reached Do = "reached" // a message of ours, Kind, counts as acknowledged by this event
-	Pause   Do = "pause"   // provider: close the tap; it may be opened again
-	Close   Do = "close"   // provider: close the tap for good
-)
-
-// Effect is one thing to do. Job names the job of Drop and Reached. After Send
-// the process has a Pending without job, id and digest: the room names it.
-type Effect struct {
-	Do   Do
-	Kind Kind
-	Job  string
-}
-
-var (
-	// ErrIllegal is returned by Step for what the state does not allow.
-	ErrIllegal = errors.New("not allowed in this state")
-	// ErrOtherPid is returned for a message of a process of the counterpart that
-	// is not the one bound to this process (decisions A4).
-	ErrOtherPid = errors.New("the process is bound to another pid of the counterpart")
-	// ErrStale is returned for the outcome of a message that is no longer in flight.
-	ErrStale = errors.New("the message is not in flight any more")
+var Table = process.NewTable([]State{None, Requested, Started, Suspended, Completed, Terminated},
+	process.Row(None, KindRequest, Consumer, Requested),
+	process.Row(Requested, KindStart, Provider, Started),
+	process.Row(Requested, KindTermination, "", Terminated),
+	process.Row(Started, KindStart, Provider, Started),
+	process.Row(Started, KindSuspension, "", Suspended),
+	process.Row(Started, KindCompletion, "", Completed),
+	process.Row(Started, KindTermination, "", Terminated),
+	process.Row(Suspended, KindStart, "", Started),
+	process.Row(Suspended, KindTermination, "", Terminated),
 )
 
 // Step is the machine: a pure function of the process and the event. It has no
@@ -189,39 +68,39 @@ var (
 // once as well. What comes in meanwhile is judged against the state now and
 // against the state after ours, since the counterpart's next message may
 // overtake the answer.
-func Step(p Process, e Event) (Process, []Effect, error) {
+func Step(p Process, e Event) (Process, []process.Effect, error) {
 	switch e.What {
-	case Received:
+	case process.Received:
 		return receive(p, e)
-	case Decided:
+	case process.Decided:
 		return decide(p, e)
-	case Acknowledged:
+	case process.Acknowledged:
 		return acknowledge(p, e)
-	case Failed:
+	case process.Failed:
 		return fail(p, e)
 	}
-	return p, nil, ErrIllegal
+	return p, nil, process.ErrIllegal
 }
 
-func receive(p Process, e Event) (Process, []Effect, error) {
+func receive(p Process, e Event) (Process, []process.Effect, error) {
 	if p.PeerPid != "" && e.PeerPid != "" && p.PeerPid != e.PeerPid {
-		return p, nil, ErrOtherPid
+		return p, nil, process.ErrOtherPid
 	}
 	if p.repeats(e) {
-		return p, []Effect{{Do: Repeat, Kind: e.Kind}}, nil
+		return p, []process.Effect{{Do: process.Repeat, Kind: e.Kind}}, nil
 	}
-	q, fx := p, []Effect(nil)
-	to, ok := next(p.Role, p.State, e.Kind, In)
+	q, fx := p, []process.Effect(nil)
+	to, ok := Table.Next(p.Role, p.State, e.Kind, process.In)
 	switch {
 	case p.State == Terminated && p.Pending != nil && e.Kind == KindTermination:
 		// Both sides ended it at the same moment: theirs answers ours.
 		to, fx = Terminated, drop(p)
 		q.Pending = nil
 	case p.Pending == nil && !ok, p.State.Final():
-		return p, nil, ErrIllegal
+		return p, nil, process.ErrIllegal
 	case p.Pending != nil:
 		if q, to, fx, ok = cross(p, e.Kind); !ok {
-			return p, nil, ErrIllegal
+			return p, nil, process.ErrIllegal
 		}
 	}
 	if q.PeerPid == "" {
@@ -239,24 +118,24 @@ func receive(p Process, e Event) (Process, []Effect, error) {
 
 // cross judges a message that comes while ours is in flight: what holds of the
 // two, and where that leads.
-func cross(p Process, kind Kind) (q Process, to State, fx []Effect, ok bool) {
+func cross(p Process, kind Kind) (q Process, to State, fx []process.Effect, ok bool) {
 	q = p
 	ours := p.Pending.Kind
-	mid, _ := next(p.Role, p.State, ours, Out)
-	now, okNow := next(p.Role, p.State, kind, In)
-	after, okAfter := next(p.Role, mid, kind, In)
+	mid, _ := Table.Next(p.Role, p.State, ours, process.Out)
+	now, okNow := Table.Next(p.Role, p.State, kind, process.In)
+	after, okAfter := Table.Next(p.Role, mid, kind, process.In)
 	switch {
 	case okAfter && !okNow:
 		// Only after ours: so ours has arrived.
 		q = q.at(mid)
-		fx = append([]Effect{{Do: Reached, Kind: ours, Job: p.Pending.Job}}, drop(p)...)
+		fx = append([]process.Effect{{Do: process.Reached, Kind: ours, Job: p.Pending.Job}}, drop(p)...)
 		q.Pending = nil
 		return q, after, fx, true
 	case okAfter: // either way it leads to the same, and ours is moot
 		q.Pending = nil
 		return q, now, drop(p), true
 	case okNow:
-		if then, still := next(p.Role, now, ours, Out); still { // ours can follow theirs
+		if then, still := Table.Next(p.Role, now, ours, process.Out); still { // ours can follow theirs
 			pending := *p.Pending
 			pending.To = then
 			q.Pending = &pending
@@ -271,48 +150,48 @@ func cross(p Process, kind Kind) (q Process, to State, fx []Effect, ok bool) {
 	return p, "", nil, false
 }
 
-func drop(p Process) []Effect {
-	return []Effect{{Do: Drop, Kind: p.Pending.Kind, Job: p.Pending.Job}}
+func drop(p Process) []process.Effect {
+	return []process.Effect{p.DropPending()}
 }
 
 // tap is what the provider's data plane does when a state is reached or, with
 // ours, as soon as we decide to send it.
-func tap(role Role, to State, ours Kind) []Effect {
+func tap(role Role, to State, ours Kind) []process.Effect {
 	switch {
 	case role != Provider:
 	case to.Final() || ours == KindCompletion:
-		return []Effect{{Do: Close}}
+		return []process.Effect{{Do: Close}}
 	case to == Suspended || ours == KindSuspension:
-		return []Effect{{Do: Pause}}
+		return []process.Effect{{Do: Pause}}
 	}
 	return nil
 }
 
-func decide(p Process, e Event) (Process, []Effect, error) {
-	to, ok := next(p.Role, p.State, e.Kind, Out)
+func decide(p Process, e Event) (Process, []process.Effect, error) {
+	to, ok := Table.Next(p.Role, p.State, e.Kind, process.Out)
 	if e.Kind == KindTermination {
 		return terminate(p, e, ok)
 	}
 	if !ok || p.Pending != nil {
-		return p, nil, ErrIllegal
+		return p, nil, process.ErrIllegal
 	}
 	q := p
 	q.Version++
-	q.Pending = &Pending{Kind: e.Kind, To: to}
+	q.Pending = &process.Pending{Kind: e.Kind, To: to}
 	if e.Kind == KindSuspension {
 		q.Code, q.Reason = e.Code, e.Reason
 	}
-	return q, append(tap(p.Role, p.State, e.Kind), Effect{Do: Send, Kind: e.Kind}), nil
+	return q, append(tap(p.Role, p.State, e.Kind), process.Effect{Do: process.Send, Kind: e.Kind}), nil
 }
 
 // terminate holds at once. A request that is still in flight is left there:
 // only its answer tells the pid to which the termination can go. What already
 // ends the process (a completion in flight) cannot be taken back: the
 // counterpart may have it.
-func terminate(p Process, e Event, ok bool) (Process, []Effect, error) {
+func terminate(p Process, e Event, ok bool) (Process, []process.Effect, error) {
 	first := p.State == None && p.Pending != nil
 	if !ok && !first || p.Pending != nil && p.Pending.To.Final() {
-		return p, nil, ErrIllegal
+		return p, nil, process.ErrIllegal
 	}
 	q, fx := p.at(Terminated), tap(p.Role, Terminated, "")
 	q.Code, q.Reason, q.TerminatedBy = e.Code, e.Reason, p.Role
@@ -326,13 +205,13 @@ func terminate(p Process, e Event, ok bool) (Process, []Effect, error) {
 	if p.PeerPid == "" {
 		return q, fx, nil // nobody heard of it
 	}
-	q.Pending = &Pending{Kind: KindTermination, To: Terminated}
-	return q, append(fx, Effect{Do: Send, Kind: KindTermination}), nil
+	q.Pending = &process.Pending{Kind: KindTermination, To: Terminated}
+	return q, append(fx, process.Effect{Do: process.Send, Kind: KindTermination}), nil
 }
 
-func acknowledge(p Process, e Event) (Process, []Effect, error) {
+func acknowledge(p Process, e Event) (Process, []process.Effect, error) {
 	if p.Pending == nil || p.Pending.Job != e.Job {
-		return p, nil, ErrStale
+		return p, nil, process.ErrStale
 	}
 	q := p
 	if q.PeerPid == "" {
@@ -346,15 +225,15 @@ func acknowledge(p Process, e Event) (Process, []Effect, error) {
 			return q, nil, nil
 		}
 		// Ended by us while the request was under way.
-		q.Pending = &Pending{Kind: KindTermination, To: Terminated}
-		return q, []Effect{{Do: Send, Kind: KindTermination}}, nil
+		q.Pending = &process.Pending{Kind: KindTermination, To: Terminated}
+		return q, []process.Effect{{Do: process.Send, Kind: KindTermination}}, nil
 	}
 	return q.at(sent.To), nil, nil
 }
 
-func fail(p Process, e Event) (Process, []Effect, error) {
+func fail(p Process, e Event) (Process, []process.Effect, error) {
 	if p.Pending == nil || p.Pending.Job != e.Job {
-		return p, nil, ErrStale
+		return p, nil, process.ErrStale
 	}
 	q := p
 	q.Pending = nil
@@ -366,8 +245,8 @@ func fail(p Process, e Event) (Process, []Effect, error) {
 	q.Code, q.Reason, q.TerminatedBy = e.Code, e.Reason, p.Role
 	fx := tap(p.Role, Terminated, "")
 	if q.PeerPid != "" {
-		q.Pending = &Pending{Kind: KindTermination, To: Terminated}
-		fx = append(fx, Effect{Do: Send, Kind: KindTermination})
+		q.Pending = &process.Pending{Kind: KindTermination, To: Terminated}
+		fx = append(fx, process.Effect{Do: process.Send, Kind: KindTermination})
 	}
 	return q, fx, nil
 }

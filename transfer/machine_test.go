@@ -4,6 +4,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"kakehashi/process"
 	"os"
 	"path/filepath"
 	"strings"
@@ -35,18 +36,18 @@ func TestEveryStateAndMessage(t *testing.T) {
 	t.Parallel()
 	var b strings.Builder
 	for _, role := range []Role{Provider, Consumer} {
-		for _, from := range States {
+		for _, from := range Table.States() {
 			for _, kind := range Kinds {
-				for _, what := range []What{Received, Decided} {
-					p := Process{Role: role, State: from, PeerPid: "peer"}
+				for _, what := range []process.What{process.Received, process.Decided} {
+					p := Process{Head: process.Head{Role: role, State: from, PeerPid: "peer"}}
 					q, fx, err := Step(p, Event{What: what, Kind: kind, PeerPid: "peer", Digest: "d"})
 					if err != nil {
-						if !errors.Is(err, ErrIllegal) || q.State != p.State || q.Version != p.Version || q.Pending != nil {
-							t.Errorf("%s %s %s %s: refused with %v and %+v", role, name(from), what, kind, err, q)
+						if !errors.Is(err, process.ErrIllegal) || q.State != p.State || q.Version != p.Version || q.Pending != nil {
+							t.Errorf("%s %s %s %s: refused with %v and %+v", role, from.Name(), what, kind, err, q)
 						}
 						continue
 					}
-					fmt.Fprintf(&b, "%-8s %-10s %-8s %-26s %-10s", role, name(from), what, kind, q.State)
+					fmt.Fprintf(&b, "%-8s %-10s %-8s %-26s %-10s", role, from.Name(), what, kind, q.State)
 					for _, f := range fx {
 						fmt.Fprintf(&b, " %s", f.Do)
 					}
@@ -63,9 +64,9 @@ func TestEveryStateAndMessage(t *testing.T) {
 
 func TestTheTableForTheDocuments(t *testing.T) {
 	t.Parallel()
-	golden(t, "table.md", Markdown()+"\n```mermaid\n"+Mermaid()+"```\n")
-	for _, tr := range Table() {
-		if to, ok := next(tr.Role, tr.From, tr.Kind, tr.Dir); !ok || to != tr.To {
+	golden(t, "table.md", Table.Markdown()+"\n```mermaid\n"+Table.Mermaid()+"```\n")
+	for _, tr := range Table.Transitions() {
+		if to, ok := Table.Next(tr.Role, tr.From, tr.Kind, tr.Dir); !ok || to != tr.To {
 			t.Errorf("%+v is not what the machine does", tr)
 		}
 	}
@@ -82,12 +83,12 @@ func TestRefusedByTheKit(t *testing.T) {
 			{Requested, KindCompletion}, {Requested, KindSuspension}, {Suspended, KindCompletion},
 			{Terminated, KindStart}, {Terminated, KindSuspension}, {Terminated, KindCompletion}, {Completed, KindTermination},
 		} {
-			if _, _, err := Step(Process{Role: role, State: c.from, PeerPid: "x"}, Event{What: Received, Kind: c.kind, PeerPid: "x"}); !errors.Is(err, ErrIllegal) {
+			if _, _, err := Step(Process{Head: process.Head{Role: role, State: c.from, PeerPid: "x"}}, Event{What: process.Received, Kind: c.kind, PeerPid: "x"}); !errors.Is(err, process.ErrIllegal) {
 				t.Errorf("%s in %s took %s: %v", role, c.from, c.kind, err)
 			}
 		}
 	}
-	if _, _, err := Step(Process{Role: Provider, State: Requested, PeerPid: "x"}, Event{What: Received, Kind: KindStart, PeerPid: "x"}); !errors.Is(err, ErrIllegal) {
+	if _, _, err := Step(Process{Head: process.Head{Role: Provider, State: Requested, PeerPid: "x"}}, Event{What: process.Received, Kind: KindStart, PeerPid: "x"}); !errors.Is(err, process.ErrIllegal) {
 		t.Errorf("a consumer started: %v", err)
 	}
 }
@@ -117,14 +118,14 @@ func TestMessagesThatCross(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			to, ok := next(c.role, c.from, c.flying, Out)
+			to, ok := Table.Next(c.role, c.from, c.flying, process.Out)
 			if !ok {
 				t.Fatal("ours is not legal")
 			}
-			p := Process{Role: c.role, State: c.from, Body: Body{Pending: &Pending{Kind: c.flying, Job: "j", To: to}}}
-			q, fx, err := Step(p, Event{What: Received, Kind: c.arrives, PeerPid: "peer"})
+			p := Process{Head: process.Head{Role: c.role, State: c.from}, Body: Body{Talk: process.Talk{Pending: &process.Pending{Kind: c.flying, Job: "j", To: to}}}}
+			q, fx, err := Step(p, Event{What: process.Received, Kind: c.arrives, PeerPid: "peer"})
 			if c.want == "" {
-				if !errors.Is(err, ErrIllegal) {
+				if !errors.Is(err, process.ErrIllegal) {
 					t.Fatalf("got %+v, %v", q, err)
 				}
 				return
@@ -134,7 +135,7 @@ func TestMessagesThatCross(t *testing.T) {
 			}
 			dropped := false
 			for _, f := range fx {
-				dropped = dropped || f.Do == Drop && f.Job == "j"
+				dropped = dropped || f.Do == process.Drop && f.Job == "j"
 			}
 			if dropped == c.keeps {
 				t.Errorf("effects %+v", fx)

@@ -10,8 +10,8 @@ import (
 	"kakehashi/dataplane"
 	"kakehashi/dsp/dsp2025"
 	"kakehashi/internal/fault"
-	"kakehashi/internal/strictjson"
 	"kakehashi/participant"
+	"kakehashi/process"
 )
 
 // Members of our completion message that say what arrived, or what we pushed. Others pass them
@@ -21,9 +21,6 @@ const (
 	PayloadDigest = "https://kakehashi.dev/ns/digest" // sha256:... of the whole
 	PayloadBytes  = "https://kakehashi.dev/ns/bytes"  // decimal
 )
-
-// noPid stands for a pid that is not known yet, where the schema wants one.
-const noPid = "urn:uuid:00000000-0000-0000-0000-000000000000"
 
 // message writes our message of that kind from p.
 func message(p Process, who participant.Participant, kind Kind, id string, access *dataplane.Access) ([]byte, error) {
@@ -82,7 +79,7 @@ func (r *Room) Access(ctx context.Context, p participant.ID, id string) (Access,
 		return Access{}, err
 	}
 	if q.Role != Consumer || q.State != Started || q.Access == "" {
-		return Access{}, fault.NoAccess.At(id, "transfer", id, "state", name(q.State))
+		return Access{}, fault.NoAccess.At(id, "transfer", id, "state", q.State.Name())
 	}
 	body, err := r.c.Evidence.Body(ctx, p, q.Access)
 	if err != nil {
@@ -93,7 +90,7 @@ func (r *Room) Access(ctx context.Context, p participant.ID, id string) (Access,
 		return Access{}, fmt.Errorf("read the start message of transfer %s: %w", id, err)
 	}
 	if m.DataAddress == nil {
-		return Access{}, fault.NoAccess.At(id, "transfer", id, "state", name(q.State))
+		return Access{}, fault.NoAccess.At(id, "transfer", id, "state", q.State.Name())
 	}
 	return readAddress(*m.DataAddress), nil
 }
@@ -153,7 +150,7 @@ func read(m Message) (incoming, error) {
 		return incoming{id: d.ID, consumer: d.ConsumerPid, provider: d.ProviderPid, address: d.DataAddress}, err
 	case KindSuspension:
 		d, err := decoded[dsp2025.TransferSuspension](m)
-		return incoming{id: d.ID, consumer: d.ConsumerPid, provider: d.ProviderPid, code: d.Code, reason: words(d.Reason)}, err
+		return incoming{id: d.ID, consumer: d.ConsumerPid, provider: d.ProviderPid, code: d.Code, reason: process.Words(d.Reason)}, err
 	case KindCompletion:
 		d, err := decoded[dsp2025.TransferCompletion](m)
 		if err != nil {
@@ -164,7 +161,7 @@ func read(m Message) (incoming, error) {
 		return in, err
 	case KindTermination:
 		d, err := decoded[dsp2025.TransferTermination](m)
-		return incoming{id: d.ID, consumer: d.ConsumerPid, provider: d.ProviderPid, code: d.Code, reason: words(d.Reason)}, err
+		return incoming{id: d.ID, consumer: d.ConsumerPid, provider: d.ProviderPid, code: d.Code, reason: process.Words(d.Reason)}, err
 	}
 	return incoming{}, fault.BadMessage.At("/@type", "reason", "not a message of the transfer process")
 }
@@ -202,63 +199,15 @@ func decoded[T any](m Message) (T, error) {
 	return dsp2025.Decode[T](m.Body)
 }
 
-// words makes one line of a reason, whose items may be anything.
-func words(reason []any) string {
-	var b strings.Builder
-	for _, r := range reason {
-		s, ok := r.(string)
-		if !ok {
-			raw, err := strictjson.Encode(r)
-			if err != nil {
-				continue
-			}
-			s = string(raw)
-		}
-		if b.Len() > 0 {
-			b.WriteString("; ")
-		}
-		b.WriteString(s)
-	}
-	return clip(b.String())
-}
-
-// callbackOK refuses an address that could never be called. Which hosts may be
-// called is for the guarded client.
-func callbackOK(address string) error {
-	refuse := func(why string) error { return fault.BadCallback.At("/callbackAddress", "reason", why) }
-	u, err := url.Parse(address)
-	switch {
-	case err != nil || address == "":
-		return refuse("it is no URL")
-	case u.Scheme != "https" && u.Scheme != "http" || u.Host == "":
-		return refuse("it is no absolute http or https URL")
-	case u.User != nil:
-		return refuse("it names a user")
-	case u.RawQuery != "" || u.Fragment != "":
-		return refuse("it has a query or a fragment")
-	}
-	return nil
-}
-
-// Reply is the answer to a message. On an error the pids are set as far as they
-// are known, for the protocol's error body, and Lanes as well.
-type Reply struct {
-	Status      int
-	Body        []byte   // the process object of DSP
-	Lanes       []string // to Wake once the answer is flushed, also beside an error
-	ConsumerPid string
-	ProviderPid string
-}
-
-func reply(p Process, status int) (Reply, error) {
-	r := Reply{Status: status}
+func reply(p Process, status int) (process.Reply, error) {
+	r := process.Reply{Status: status}
 	r.ConsumerPid, r.ProviderPid = p.Pids()
 	consumer, provider := r.ConsumerPid, r.ProviderPid
 	if consumer == "" {
-		consumer = noPid
+		consumer = process.NoPid
 	}
 	if provider == "" {
-		provider = noPid
+		provider = process.NoPid
 	}
 	state := p.State
 	if state == None && p.Pending != nil {

@@ -15,6 +15,7 @@ import (
 	"kakehashi/internal/strictjson"
 	"kakehashi/outbox"
 	"kakehashi/participant"
+	"kakehashi/process"
 	"kakehashi/store"
 )
 
@@ -53,7 +54,7 @@ func target(d dsp2025.DataAddress) (dataplane.Target, error) {
 	}
 	if m := strings.ToUpper(d.Property("method")); m != "" {
 		if t.Method = m; m != http.MethodPost && m != http.MethodPut {
-			return refuse("the method " + clip(m) + " sends no body")
+			return refuse("the method " + process.Clip(m) + " sends no body")
 		}
 	}
 	for name, value := range headers(d) {
@@ -165,7 +166,7 @@ func (r *Room) pushes(c *change) error {
 		return nil
 	}
 	if q.Facts != nil {
-		return r.step(c, q, Event{What: Decided, Kind: KindCompletion})
+		return r.step(c, q, Event{What: process.Decided, Kind: KindCompletion})
 	}
 	return c.put(JobPush, q.Grant, pushing)
 }
@@ -247,7 +248,7 @@ func (r *Room) pushed(tx store.Tx, p participant.ID, id string, f Facts) error {
 	c := r.change(q)
 	c.p.Version++
 	if q.State == Started && q.Pending == nil {
-		if err := r.step(c, q, Event{What: Decided, Kind: KindCompletion}); err != nil {
+		if err := r.step(c, q, Event{What: process.Decided, Kind: KindCompletion}); err != nil {
 			return err
 		}
 	}
@@ -267,8 +268,8 @@ func (r *Room) unpushed(j outbox.Job, why error) func(store.Tx) error {
 			return err
 		}
 		c := r.change(q)
-		err = r.step(c, q, Event{What: Decided, Kind: KindTermination, Code: fault.Of(why).Kind.Code, Reason: clip(fault.Of(why).What("en"))})
-		if errors.Is(err, ErrIllegal) {
+		err = r.step(c, q, Event{What: process.Decided, Kind: KindTermination, Code: fault.Of(why).Kind.Code, Reason: process.Clip(fault.Of(why).What("en"))})
+		if errors.Is(err, process.ErrIllegal) {
 			return nil // it ended otherwise
 		}
 		if err != nil {
@@ -320,7 +321,7 @@ func (r *Room) finish(ctx context.Context, j outbox.Job) (func(store.Tx) error, 
 			return err // completed, or a start to come puts another job
 		}
 		c := r.change(q)
-		if err := r.step(c, q, Event{What: Decided, Kind: KindCompletion}); err != nil {
+		if err := r.step(c, q, Event{What: process.Decided, Kind: KindCompletion}); err != nil {
 			return err
 		}
 		c.record(c.p, "", map[string]string{}, map[string]string{})

@@ -27,13 +27,13 @@ const maxTries = 16
 // it on record and puts what follows. The same message twice gets the same answer
 // and has one effect (decisions A4). A message that does not fit gets a fault and
 // changes nothing.
-func (r *Room) Receive(ctx context.Context, p participant.ID, caller identity.Caller, m Message) (Reply, error) {
+func (r *Room) Receive(ctx context.Context, p participant.ID, caller identity.Caller, m Message) (process.Reply, error) {
 	in, err := read(m)
 	if err != nil {
-		return Reply{}, err
+		return process.Reply{}, err
 	}
 	for range maxTries {
-		var out Reply
+		var out process.Reply
 		if m.Pid == "" {
 			out, err = r.request(ctx, p, caller, m, in)
 		} else {
@@ -49,19 +49,19 @@ func (r *Room) Receive(ctx context.Context, p participant.ID, caller identity.Ca
 			return out, err
 		}
 	}
-	return Reply{ConsumerPid: in.consumer, ProviderPid: in.provider}, fmt.Errorf("receive %s: %w", m.Kind, err)
+	return process.Reply{ConsumerPid: in.consumer, ProviderPid: in.provider}, fmt.Errorf("receive %s: %w", m.Kind, err)
 }
 
 // request takes a consumer's request as provider.
-func (r *Room) request(ctx context.Context, p participant.ID, caller identity.Caller, m Message, in incoming) (Reply, error) {
+func (r *Room) request(ctx context.Context, p participant.ID, caller identity.Caller, m Message, in incoming) (process.Reply, error) {
 	if m.Kind != KindRequest {
-		return Reply{}, fault.BadMessage.At("/@type", "reason", "only a request starts a transfer")
+		return process.Reply{}, fault.BadMessage.At("/@type", "reason", "only a request starts a transfer")
 	}
 	if in.consumer == "" {
-		return Reply{}, fault.BadMessage.At("/consumerPid", "reason", "the sender's pid is missing")
+		return process.Reply{}, fault.BadMessage.At("/consumerPid", "reason", "the sender's pid is missing")
 	}
-	if err := callbackOK(in.callback); err != nil {
-		return Reply{}, err
+	if err := process.CheckAddress(in.callback); err != nil {
+		return process.Reply{}, err
 	}
 	q := newProcess(p, Provider, caller.ID, r.c.Now())
 	q.Peer, q.Agreement, q.As = in.callback, in.agreement, in.format
@@ -75,16 +75,16 @@ func (r *Room) request(ctx context.Context, p participant.ID, caller identity.Ca
 		if old, ok := r.repeated(ctx, q, in.consumer); ok {
 			return r.again(ctx, old, caller)
 		}
-		return Reply{}, err
+		return process.Reply{}, err
 	}
 	if err := r.quota.Admit(ctx, p, caller.ID); err != nil {
 		if old, ok := r.repeated(ctx, q, in.consumer); ok {
 			return r.again(ctx, old, caller)
 		}
-		return Reply{}, err
+		return process.Reply{}, err
 	}
 	if err := r.took(ctx, c, q, m, in, in.consumer); err != nil {
-		return Reply{}, err
+		return process.Reply{}, err
 	}
 	err := r.commit(ctx, c)
 	if errors.Is(err, store.ErrConflict) {
@@ -93,7 +93,7 @@ func (r *Room) request(ctx context.Context, p participant.ID, caller identity.Ca
 		}
 	}
 	if err != nil {
-		return Reply{}, err
+		return process.Reply{}, err
 	}
 	return c.reply(201)
 }
@@ -160,10 +160,10 @@ func (r *Room) repeated(ctx context.Context, q Process, peer string) (Process, b
 }
 
 // again answers a repeat: the token is spent, nothing else happens.
-func (r *Room) again(ctx context.Context, q Process, caller identity.Caller) (Reply, error) {
+func (r *Room) again(ctx context.Context, q Process, caller identity.Caller) (process.Reply, error) {
 	err := r.db.Update(ctx, func(tx store.Tx) error { return r.c.Identity.Spend(tx, q.Participant, caller) })
 	if err != nil {
-		return Reply{}, err
+		return process.Reply{}, err
 	}
 	// What the first answer would have woken may still wait for it.
 	out, err := reply(q, 200)
@@ -172,17 +172,17 @@ func (r *Room) again(ctx context.Context, q Process, caller identity.Caller) (Re
 }
 
 // apply takes a message for a process that exists.
-func (r *Room) apply(ctx context.Context, p participant.ID, caller identity.Caller, m Message, in incoming) (Reply, error) {
+func (r *Room) apply(ctx context.Context, p participant.ID, caller identity.Caller, m Message, in incoming) (process.Reply, error) {
 	if m.Kind == KindRequest {
-		return Reply{}, gone(m.Pid)
+		return process.Reply{}, gone(m.Pid)
 	}
 	q, fresh, err := r.find(ctx, p, m.Pid)
 	for {
 		if err != nil {
-			return Reply{}, err
+			return process.Reply{}, err
 		}
 		if q.Counterparty != caller.ID {
-			return Reply{}, gone(m.Pid)
+			return process.Reply{}, gone(m.Pid)
 		}
 		out, err := r.judge(ctx, q, caller, m, in)
 		if !errors.Is(err, fault.WrongState) || fresh {
@@ -191,14 +191,14 @@ func (r *Room) apply(ctx context.Context, p participant.ID, caller identity.Call
 		// Memory may be behind another replica; only the store refuses.
 		q, err = r.Get(ctx, p, m.Pid)
 		if err != nil {
-			return Reply{}, err
+			return process.Reply{}, err
 		}
 		fresh = true
 	}
 }
 
-func (r *Room) judge(ctx context.Context, q Process, caller identity.Caller, m Message, in incoming) (Reply, error) {
-	out := Reply{}
+func (r *Room) judge(ctx context.Context, q Process, caller identity.Caller, m Message, in incoming) (process.Reply, error) {
+	out := process.Reply{}
 	out.ConsumerPid, out.ProviderPid = q.Pids()
 	peer, mine, at := in.consumer, in.provider, "/providerPid"
 	if q.Role == Consumer {
@@ -216,11 +216,11 @@ func (r *Room) judge(ctx context.Context, q Process, caller identity.Caller, m M
 	// Step first, so that an illegal message is refused before its content is read.
 	_, fx, err := Step(q, e)
 	switch {
-	case errors.Is(err, ErrOtherPid):
+	case errors.Is(err, process.ErrOtherPid):
 		return r.stray(ctx, q, c, peer)
 	case err != nil:
-		return out, fault.WrongState.At(at, "message", string(m.Kind), "state", name(q.State)).Because(err)
-	case len(fx) > 0 && fx[0].Do == Repeat:
+		return out, fault.WrongState.At(at, "message", m.Kind.Type(), "state", q.State.Name()).Because(err)
+	case len(fx) > 0 && fx[0].Do == process.Repeat:
 		return r.again(ctx, q, caller)
 	}
 	switch {
@@ -251,8 +251,8 @@ func (r *Room) judge(ctx context.Context, q Process, caller identity.Caller, m M
 }
 
 func event(m Message, in incoming, peer string) Event {
-	return Event{What: Received, Kind: m.Kind, ID: in.id, Digest: evidence.Digest(m.Body), PeerPid: peer,
-		Code: clip(in.code), Reason: in.reason}
+	return Event{What: process.Received, Kind: m.Kind, ID: in.id, Digest: evidence.Digest(m.Body), PeerPid: peer,
+		Code: process.Clip(in.code), Reason: in.reason}
 }
 
 // took steps q by the message and by what we decide upon it, and records both.
@@ -260,7 +260,7 @@ func (r *Room) took(ctx context.Context, c *change, q Process, m Message, in inc
 	e := event(m, in, peer)
 	pending := q.Pending
 	if err := r.step(c, q, e); err != nil {
-		return fault.WrongState.At("", "message", string(m.Kind), "state", name(q.State)).Because(err)
+		return fault.WrongState.At("", "message", m.Kind.Type(), "state", q.State.Name()).Because(err)
 	}
 	class := evidence.ClassMessage
 	if in.address != nil {
@@ -290,7 +290,7 @@ func (r *Room) took(ctx context.Context, c *change, q Process, m Message, in inc
 			r.c.Log.WarnContext(ctx, "the decision on a transfer failed; it waits", "participant", string(q.Participant),
 				"process_id", q.ID, "counterparty", q.Counterparty, "state", string(c.p.State), "err", err)
 		default:
-			next.What = Decided
+			next.What = process.Decided
 			if err := r.step(c, c.p, next); err != nil {
 				return fmt.Errorf("decide on transfer %s: %w", q.ID, err)
 			}
@@ -312,15 +312,15 @@ func (r *Room) took(ctx context.Context, c *change, q Process, m Message, in inc
 
 // stray answers a message of another process of the counterpart for ours: that
 // one is ended, ours stays with the pid that it heard first (decisions A4).
-func (r *Room) stray(ctx context.Context, q Process, c *change, peer string) (Reply, error) {
+func (r *Room) stray(ctx context.Context, q Process, c *change, peer string) (process.Reply, error) {
 	c.p.Version++
 	if err := c.endStray(peer); err != nil {
-		return Reply{}, err
+		return process.Reply{}, err
 	}
 	if err := r.commit(ctx, c); err != nil {
-		return Reply{}, err
+		return process.Reply{}, err
 	}
-	out := Reply{Lanes: []string{q.ID}}
+	out := process.Reply{Lanes: []string{q.ID}}
 	out.ConsumerPid, out.ProviderPid = q.Pids()
 	return out, fault.OtherProcess.At("", "pid", peer)
 }
@@ -337,14 +337,14 @@ func (c *change) endStray(peer string) error {
 	}
 	b := evidence.Body{Digest: evidence.Digest(body), Bytes: body, Class: evidence.ClassMessage}
 	c.bodies = append(c.bodies, b)
-	c.record(c.p, "", map[string]string{"stray": b.Digest}, map[string]string{"stray": clip(peer)})
+	c.record(c.p, "", map[string]string{"stray": b.Digest}, map[string]string{"stray": process.Clip(peer)})
 	c.leaves[len(c.leaves)-1].Type = "kh.transfer.stray"
 	j, err := put(c.p, job{Process: c.p.ID, Kind: KindTermination, Digest: b.Digest, Stray: peer}, ids.Short())
 	c.jobs = append(c.jobs, j)
 	return err
 }
 
-func (c *change) reply(status int) (Reply, error) {
+func (c *change) reply(status int) (process.Reply, error) {
 	out, err := reply(c.p, status)
 	if c.p.Pending != nil {
 		out.Lanes = []string{c.p.ID}

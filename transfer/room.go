@@ -121,7 +121,7 @@ type Watch interface {
 }
 
 // Decider decides what the provider does with a request that passed all checks:
-// Event{What: Decided, Kind: KindStart} at once, or process.ErrAsk: then the
+// Event{What: process.Decided, Kind: KindStart} at once, or process.ErrAsk: then the
 // transfer waits for Room.Decide, and the Asker is told.
 type Decider interface {
 	Decide(ctx context.Context, p Process) (Event, error)
@@ -136,7 +136,7 @@ func (StartAtOnce) Decide(_ context.Context, p Process) (Event, error) {
 	if p.Asking == process.EachStep && p.State == Requested {
 		return Event{}, process.ErrAsk
 	}
-	return Event{What: Decided, Kind: KindStart}, nil
+	return Event{What: process.Decided, Kind: KindStart}, nil
 }
 
 // Room is the transfers of all participants of a node.
@@ -223,13 +223,13 @@ func (r *Room) remember(q Process) {
 // Show answers the counterpart's GET of a process: the state before a message
 // of ours that is in flight, except a termination. Whoever is not its
 // counterpart gets fault.NotFound.
-func (r *Room) Show(ctx context.Context, p participant.ID, caller identity.Caller, id string) (Reply, error) {
+func (r *Room) Show(ctx context.Context, p participant.ID, caller identity.Caller, id string) (process.Reply, error) {
 	q, err := r.Get(ctx, p, id)
 	if err != nil {
-		return Reply{}, err
+		return process.Reply{}, err
 	}
 	if q.Counterparty != caller.ID {
-		return Reply{}, gone(id)
+		return process.Reply{}, gone(id)
 	}
 	return reply(q, 200)
 }
@@ -247,7 +247,7 @@ func (r *Room) Decide(ctx context.Context, p participant.ID, id string, version 
 		case version != 0 && q.Version != version:
 			return fault.DecidedOn.At(id, "process", id)
 		case !q.Waits() || d.Choice == process.Counter:
-			return fault.NotYourTurn.At(id, "state", name(q.State), "message", string(d.Choice))
+			return fault.NotYourTurn.At(id, "state", q.State.Name(), "message", string(d.Choice))
 		}
 		return r.act(ctx, q, c, kind, d.Code, d.Reason)
 	})
@@ -271,7 +271,7 @@ func (r *Room) act(ctx context.Context, q Process, c *change, kind Kind, code, r
 			return err
 		}
 	}
-	return r.step(c, q, Event{What: Decided, Kind: kind, Code: code, Reason: clip(reason)})
+	return r.step(c, q, Event{What: process.Decided, Kind: kind, Code: code, Reason: process.Clip(reason)})
 }
 
 // Complete ends a transfer whose bytes have all arrived. As consumer f says what
@@ -281,7 +281,7 @@ func (r *Room) Complete(ctx context.Context, p participant.ID, id string, f Fact
 		if f != (Facts{}) {
 			q.Facts = &f
 		}
-		return r.step(c, q, Event{What: Decided, Kind: KindCompletion})
+		return r.step(c, q, Event{What: process.Decided, Kind: KindCompletion})
 	})
 }
 
@@ -310,8 +310,8 @@ func (r *Room) OnAgreementEnded(tx store.Tx, p participant.ID, agreement, why st
 	}
 	for _, q := range open {
 		c := r.change(q)
-		err := r.step(c, q, Event{What: Decided, Kind: KindTermination, Code: "agreement-ended", Reason: clip(why)})
-		if errors.Is(err, ErrIllegal) {
+		err := r.step(c, q, Event{What: process.Decided, Kind: KindTermination, Code: "agreement-ended", Reason: process.Clip(why)})
+		if errors.Is(err, process.ErrIllegal) {
 			continue // its completion is on the way
 		}
 		if err != nil {
@@ -335,8 +335,8 @@ func (r *Room) move(ctx context.Context, p participant.ID, id string, kind Kind,
 		}
 		c := r.change(q)
 		err = step(q, c)
-		if errors.Is(err, ErrIllegal) {
-			return q, fault.NotYourTurn.At(id, "state", name(q.State), "message", string(kind))
+		if errors.Is(err, process.ErrIllegal) {
+			return q, fault.NotYourTurn.At(id, "state", q.State.Name(), "message", string(kind))
 		}
 		if err != nil {
 			return q, err

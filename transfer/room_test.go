@@ -395,9 +395,9 @@ func FuzzReceive(f *testing.F) {
 		if in.facts != nil && (in.facts.Bytes < 0 || in.facts.Digest != "" && !isDigest(in.facts.Digest)) {
 			t.Fatalf("took %+v", in.facts)
 		}
-		for _, s := range States {
+		for _, s := range Table.States() {
 			for _, role := range []Role{Provider, Consumer} {
-				p := Process{ID: "own", Role: role, State: s}
+				p := Process{Head: process.Head{ID: "own", Role: role, State: s}}
 				if q, _, err := Step(p, event(m, in, in.consumer)); err != nil && q.Version != p.Version {
 					t.Fatal("a refused message moved the process")
 				}

@@ -14,6 +14,7 @@ import (
 	"kakehashi/internal/strictjson"
 	"kakehashi/outbox"
 	"kakehashi/participant"
+	"kakehashi/process"
 	"kakehashi/store"
 )
 
@@ -44,7 +45,7 @@ type StartRequest struct {
 // for a push with the grant of ours to which the provider sends.
 // Its state stays None until the provider has taken it.
 func (r *Room) Start(ctx context.Context, p participant.ID, s StartRequest) (Process, error) {
-	if err := callbackOK(s.Base); err != nil {
+	if err := process.CheckAddress(s.Base); err != nil {
 		return Process{}, err
 	}
 	if !strings.HasSuffix(s.Format, "-PULL") && !isPush(s.Format) {
@@ -64,7 +65,7 @@ func (r *Room) Start(ctx context.Context, p participant.ID, s StartRequest) (Pro
 	q.Key, q.Peer, q.Agreement, q.Dataset, q.As = s.Key, s.Base, s.Agreement, a.Dataset, s.Format
 	c := r.change(q)
 	c.fresh = true
-	if err := r.step(c, q, Event{What: Decided, Kind: KindRequest}); err != nil {
+	if err := r.step(c, q, Event{What: process.Decided, Kind: KindRequest}); err != nil {
 		return q, err
 	}
 	c.record(c.p, "", map[string]string{}, map[string]string{"format": q.As})
@@ -105,7 +106,7 @@ func (r *Room) send(ctx context.Context, j outbox.Job) (func(store.Tx) error, er
 		return nil, outbox.Permanent(fmt.Errorf("read job %s: %w", j.ID, err))
 	}
 	q, fresh, err := r.find(ctx, j.Participant, d.Process)
-	if err == nil && d.Stray == "" && !q.sends(j.ID) && !fresh {
+	if err == nil && d.Stray == "" && !q.Sends(j.ID) && !fresh {
 		q, err = r.Get(ctx, j.Participant, d.Process)
 	}
 	if err != nil {
@@ -114,11 +115,11 @@ func (r *Room) send(ctx context.Context, j outbox.Job) (func(store.Tx) error, er
 	switch {
 	case d.Stray != "":
 		q.PeerPid = d.Stray
-	case !q.sends(j.ID):
+	case !q.Sends(j.ID):
 		return nil, nil // settled otherwise
 	case q.State == Terminated && d.Kind != KindTermination:
 		// We ended it before anybody answered.
-		return r.settle(q, Event{What: Failed, Kind: d.Kind, Job: j.ID}), nil
+		return r.settle(q, Event{What: process.Failed, Kind: d.Kind, Job: j.ID}), nil
 	}
 	if j.Again {
 		if settle := r.ask(ctx, q, d, j.ID, false); settle != nil {
@@ -131,7 +132,7 @@ func (r *Room) send(ctx context.Context, j outbox.Job) (func(store.Tx) error, er
 			return nil, fmt.Errorf("read message %s: %w", d.Digest, err)
 		}
 	}
-	status, answer, err := r.c.Wire.Send(ctx, j.Participant, q.Counterparty, address(q, d.Kind), string(d.Kind), body)
+	status, answer, err := r.c.Wire.Send(ctx, j.Participant, q.Counterparty, address(q, d.Kind), d.Kind.Type(), body)
 	if err != nil {
 		err = fmt.Errorf("send %s: %w", d.Kind, err)
 		if q.PeerPid == "" {
@@ -163,7 +164,7 @@ func (r *Room) learn(q Process, j outbox.Job) {
 
 // refused decides what an answer other than 2xx means.
 func (r *Room) refused(ctx context.Context, q Process, d job, j outbox.Job, status int, answer []byte) (func(store.Tx) error, error) {
-	err := error(fault.PeerRefused.At(d.Process, "counterparty", q.Counterparty, "message", string(d.Kind),
+	err := error(fault.PeerRefused.At(d.Process, "counterparty", q.Counterparty, "message", d.Kind.Type(),
 		"reason", fmt.Sprintf("%d %s", status, errorWords(answer))))
 	switch status {
 	case 400, 404, 409:
@@ -201,8 +202,8 @@ func (r *Room) failed(j outbox.Job, why error) func(store.Tx) error {
 		return func(store.Tx) error { return nil }
 	}
 	f := fault.Of(why)
-	e := Event{What: Failed, Kind: d.Kind, Job: j.ID, Code: f.Kind.Code, Reason: clip(f.What("en"))}
-	return r.settle(Process{Participant: j.Participant, ID: d.Process}, e)
+	e := Event{What: process.Failed, Kind: d.Kind, Job: j.ID, Code: f.Kind.Code, Reason: process.Clip(f.What("en"))}
+	return r.settle(Process{Head: process.Head{Participant: j.Participant, ID: d.Process}}, e)
 }
 
 // ask reads the counterpart's state and gives the settle function if that
@@ -218,22 +219,22 @@ func (r *Room) ask(ctx context.Context, q Process, d job, id string, late bool) 
 	}
 	what, kind := reached(q, State(state), late)
 	switch what {
-	case Acknowledged:
-		return r.settle(q, Event{What: Acknowledged, Kind: d.Kind, Job: id})
-	case Received:
-		return r.settle(q, Event{What: Received, Kind: kind, PeerPid: q.PeerPid, Reason: "read from the counterpart's state"})
+	case process.Acknowledged:
+		return r.settle(q, Event{What: process.Acknowledged, Kind: d.Kind, Job: id})
+	case process.Received:
+		return r.settle(q, Event{What: process.Received, Kind: kind, PeerPid: q.PeerPid, Reason: "read from the counterpart's state"})
 	}
 	return nil
 }
 
 // reached compares the counterpart's state with the one that the message in
-// flight leads to: Acknowledged there, Received and the kind of its message when
+// flight leads to: Acknowledged there, process.Received and the kind of its message when
 // it went another way that we can follow, "" when neither is known. A new
 // address in STARTED shows in no state: it is sent until it is answered. A
 // suspension or a resumption leads to a state in which the counterpart also is
 // as long as it has not seen our answer to its own last one; so there ours is
 // sent until it is answered, and believed only after some refusals.
-func reached(p Process, peer State, late bool) (What, Kind) {
+func reached(p Process, peer State, late bool) (process.What, Kind) {
 	if p.Pending == nil || p.Pending.To == p.State && p.State != Terminated {
 		return "", ""
 	}
@@ -242,19 +243,19 @@ func reached(p Process, peer State, late bool) (What, Kind) {
 	case peer == p.Pending.To && turns && !late:
 		return "", ""
 	case peer == p.Pending.To:
-		return Acknowledged, ""
+		return process.Acknowledged, ""
 	case peer == p.State:
 		return "", ""
 	case peer == Terminated:
-		return Received, KindTermination
+		return process.Received, KindTermination
 	case p.Pending.Kind == KindStart && p.State == Requested && peer != None && peer != Requested:
-		return Acknowledged, "" // it went on from there
+		return process.Acknowledged, "" // it went on from there
 	case p.Pending.Kind == KindRequest && peer != None:
-		return Acknowledged, ""
+		return process.Acknowledged, ""
 	case p.State == Started && peer == Completed:
-		return Received, KindCompletion
+		return process.Received, KindCompletion
 	case p.State == Started && peer == Suspended && p.Pending.Kind != KindCompletion:
-		return Received, KindSuspension
+		return process.Received, KindSuspension
 	}
 	return "", ""
 }
@@ -263,7 +264,7 @@ func reached(p Process, peer State, late bool) (What, Kind) {
 // something that we need. It may be empty, and then the provider's next message
 // tells its pid.
 func acknowledgement(q Process, d job, id string, answer []byte) Event {
-	e := Event{What: Acknowledged, Kind: d.Kind, Job: id}
+	e := Event{What: process.Acknowledged, Kind: d.Kind, Job: id}
 	if q.PeerPid != "" || len(answer) == 0 {
 		return e
 	}
@@ -271,7 +272,7 @@ func acknowledgement(q Process, d job, id string, answer []byte) Event {
 	if !ok {
 		return e
 	}
-	if (t.ConsumerPid == "" || t.ConsumerPid == q.ID) && t.ProviderPid != noPid {
+	if (t.ConsumerPid == "" || t.ConsumerPid == q.ID) && t.ProviderPid != process.NoPid {
 		e.PeerPid = t.ProviderPid
 	}
 	return e
@@ -280,7 +281,7 @@ func acknowledgement(q Process, d job, id string, answer []byte) Event {
 // errorWords is what an error body says, in one short line.
 func errorWords(answer []byte) string {
 	code, reasons := dsp2025.Refusal(answer)
-	return clip(strings.TrimSpace(code + " " + strings.Join(reasons, "; ")))
+	return process.Clip(strings.TrimSpace(code + " " + strings.Join(reasons, "; ")))
 }
 
 // settle gives the function that brings the outcome of a message into the
@@ -289,7 +290,7 @@ func (r *Room) settle(q Process, e Event) func(store.Tx) error {
 	return func(tx store.Tx) error {
 		if now, ok := r.known.Get(key{q.Participant, q.ID}); ok {
 			err := r.settleAt(tx, now, e)
-			if !errors.Is(err, errMoved) && !errors.Is(err, ErrStale) && !errors.Is(err, ErrIllegal) {
+			if !errors.Is(err, errMoved) && !errors.Is(err, process.ErrStale) && !errors.Is(err, process.ErrIllegal) {
 				return err
 			}
 		}
@@ -298,7 +299,7 @@ func (r *Room) settle(q Process, e Event) func(store.Tx) error {
 			return err
 		}
 		err = r.settleAt(tx, now, e)
-		if errors.Is(err, ErrStale) || errors.Is(err, ErrIllegal) {
+		if errors.Is(err, process.ErrStale) || errors.Is(err, process.ErrIllegal) {
 			return nil // it was settled otherwise
 		}
 		return err
@@ -312,7 +313,7 @@ func (r *Room) settleAt(tx store.Tx, q Process, e Event) error {
 		return err
 	}
 	at := c.p
-	if e.What == Acknowledged && sent.Kind == KindStart {
+	if e.What == process.Acknowledged && sent.Kind == KindStart {
 		if err := r.pushes(c); err != nil {
 			return err
 		}
@@ -321,17 +322,17 @@ func (r *Room) settleAt(tx store.Tx, q Process, e Event) error {
 	hashes, facts := map[string]string{}, map[string]string{}
 	direction := ""
 	switch e.What {
-	case Acknowledged:
+	case process.Acknowledged:
 		direction = evidence.Out
 		hashes["message"] = sent.Digest
-	case Failed:
-		facts["unsent"] = string(sent.Kind)
+	case process.Failed:
+		facts["unsent"] = sent.Kind.Type()
 		hashes["unsent"] = sent.Digest
-	case Received:
-		facts["reason"] = clip(e.Reason)
+	case process.Received:
+		facts["reason"] = process.Clip(e.Reason)
 	}
 	c.record(at, direction, hashes, facts)
-	if e.What == Acknowledged && bound != "" && e.PeerPid != "" && e.PeerPid != bound {
+	if e.What == process.Acknowledged && bound != "" && e.PeerPid != "" && e.PeerPid != bound {
 		if err := c.endStray(e.PeerPid); err != nil { // it had spoken first under another pid
 			return err
 		}

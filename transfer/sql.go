@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"kakehashi/participant"
+	"kakehashi/process"
 	"kakehashi/store"
 )
 
@@ -66,7 +67,7 @@ const columns = `id, role, counterparty, peer_pid, start_key, state, version, ag
 
 func scan(row store.Row, p participant.ID) (Process, error) {
 	var (
-		q                = Process{Participant: p}
+		q                = Process{Head: process.Head{Participant: p}}
 		role, state      string
 		peer, key        *string
 		body             []byte

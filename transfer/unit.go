@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"kakehashi/process"
 	"maps"
 	"strconv"
 	"strings"
@@ -34,12 +35,12 @@ type change struct {
 	bodies  []evidence.Body
 	jobs    []outbox.Job
 	drops   []string
-	reached *Pending      // our message that this unit counts as acknowledged
-	tap     Do            // Pause or Close, "" for neither
-	start   bool          // our message is written in the unit, with the token that it makes
-	source  Source        // for a start of ours
-	finish  time.Duration // Config.Finish
-	until   time.Time     // provider: when the terms end, as far as this step asked
+	reached *process.Pending // our message that this unit counts as acknowledged
+	tap     process.Do       // Pause or Close, "" for neither
+	start   bool             // our message is written in the unit, with the token that it makes
+	source  Source           // for a start of ours
+	finish  time.Duration    // Config.Finish
+	until   time.Time        // provider: when the terms end, as far as this step asked
 }
 
 func (r *Room) change(q Process) *change {
@@ -57,7 +58,7 @@ func (r *Room) step(c *change, q Process, e Event) error {
 	c.p = n
 	for _, f := range fx {
 		switch f.Do {
-		case Send:
+		case process.Send:
 			if f.Kind == KindStart && c.p.Role == Provider || f.Kind == KindRequest && isPush(c.p.As) {
 				c.start = true // the token exists in the unit only
 				continue
@@ -72,16 +73,16 @@ func (r *Room) step(c *change, q Process, e Event) error {
 				return err
 			}
 			c.jobs = append(c.jobs, j)
-		case Drop:
+		case process.Drop:
 			c.drops = append(c.drops, f.Job)
 			c.start = false
-		case Reached:
+		case process.Reached:
 			c.reached = before
 		case Pause, Close:
 			if c.tap != Close {
 				c.tap = f.Do
 			}
-		case Repeat:
+		case process.Repeat:
 		}
 	}
 	return nil
@@ -144,7 +145,7 @@ func (c *change) record(q Process, direction string, hashes, facts map[string]st
 	facts["state"] = string(q.State)
 	if q.State == Terminated || q.State == Suspended {
 		if q.Code != "" {
-			facts["code"] = clip(q.Code)
+			facts["code"] = process.Clip(q.Code)
 		}
 		if q.TerminatedBy != "" {
 			facts["by"] = string(q.TerminatedBy)
@@ -164,15 +165,6 @@ func (c *change) record(q Process, direction string, hashes, facts map[string]st
 		l.Actor = q.Counterparty
 	}
 	c.leaves = append(c.leaves, l)
-}
-
-// clip keeps other people's words in a leaf short.
-func clip(s string) string {
-	const most = 1000
-	if len(s) <= most {
-		return s
-	}
-	return strings.ToValidUTF8(s[:most], "")
 }
 
 // commit writes the change in one unit.

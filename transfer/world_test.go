@@ -24,6 +24,7 @@ import (
 	"kakehashi/internal/watch"
 	"kakehashi/outbox"
 	"kakehashi/participant"
+	"kakehashi/process"
 	"kakehashi/store"
 	"kakehashi/store/storetest"
 )
@@ -180,7 +181,7 @@ func (w *world) deliver(ctx context.Context, c call) (int, []byte) {
 }
 
 // receive calls the room with a fresh token.
-func (n *node) receive(ctx context.Context, from string, m Message) (Reply, error) {
+func (n *node) receive(ctx context.Context, from string, m Message) (process.Reply, error) {
 	jti := ids.Short()
 	out, err := n.now().Receive(ctx, n.who.ID, identity.Caller{ID: from, DID: from, Token: identity.Token{Issuer: from, JTI: jti, Raw: "token." + jti}}, m)
 	if err == nil {
