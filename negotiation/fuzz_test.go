@@ -1,17 +1,21 @@
 package negotiation
 
-import "testing"
+import (
+	"testing"
+
+	"kakehashi/process"
+)
 
 // FuzzKept reads any bytes as a kept process.
 func FuzzKept(f *testing.F) {
-	b, err := Process{ID: "x", Body: Body{}}.encode()
+	b, err := Process{Head: process.Head{ID: "x"}}.encode()
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Add(b)
 	f.Add([]byte(`{"v":99}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		p := Process{ID: "x"}
+		p := Process{Head: process.Head{ID: "x"}}
 		if p.decode(b) != nil {
 			return
 		}
