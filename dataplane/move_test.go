@@ -306,7 +306,9 @@ func TestAPushThatArrivedBeforeCountsAsSent(t *testing.T) {
 
 func TestWhatEndsAPush(t *testing.T) {
 	t.Parallel()
-	answer := func(status int) http.HandlerFunc { return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) } }
+	answer := func(status int) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }
+	}
 	for _, c := range []struct {
 		name, source string
 		to           http.HandlerFunc // nil: nobody listens

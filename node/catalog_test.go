@@ -180,9 +180,9 @@ func TestTheCatalogueIsFiltered(t *testing.T) {
 		client.PublishFile{ID: "urn:c", Title: "tide-south"})
 	const edc = "https://w3id.org/edc/v0.0.1/ns/"
 	for filter, want := range map[string]string{
-		`{"@type":"QuerySpec","offset":0,"limit":50,"sortOrder":"DESC","sortField":"title","filterExpression":[]}`:                                                            "tide-south Wind Tide-north",
-		`{"@type":"QuerySpec","filterExpression":[{"@type":"Criterion","operandLeft":"` + edc + `id","operator":"=","operandRight":"urn:b"}]}`:                                 "Wind",
-		`{"@type":"edc:QuerySpec","edc:filterExpression":[{"edc:operandLeft":{"@value":"dct:title"},"edc:operator":"ilike","edc:operandRight":{"@value":"TIDE%"}}]}`:           "Tide-north tide-south",
+		`{"@type":"QuerySpec","offset":0,"limit":50,"sortOrder":"DESC","sortField":"title","filterExpression":[]}`:                                                              "tide-south Wind Tide-north",
+		`{"@type":"QuerySpec","filterExpression":[{"@type":"Criterion","operandLeft":"` + edc + `id","operator":"=","operandRight":"urn:b"}]}`:                                  "Wind",
+		`{"@type":"edc:QuerySpec","edc:filterExpression":[{"edc:operandLeft":{"@value":"dct:title"},"edc:operator":"ilike","edc:operandRight":{"@value":"TIDE%"}}]}`:            "Tide-north tide-south",
 		`{"@type":"` + edc + `QuerySpec","` + edc + `filterExpression":{"` + edc + `operandLeft":"id","` + edc + `operator":"in","` + edc + `operandRight":["urn:a","urn:b"]}}`: "Tide-north Wind",
 		`{"offset":1,"limit":1}`: "Wind",
 		`{"filterExpression":[{"operandLeft":"format","operator":"=","operandRight":"None-PULL"}]}`: "",
