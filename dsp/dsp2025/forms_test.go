@@ -350,6 +350,10 @@ func BenchmarkDecodeForms(b *testing.B) {
 		{"compact", `{` + head + `"ContractRequestMessage",` + doc},
 		{"compact, further members", `{` + head + `"ContractRequestMessage","https://example.org/x":{"a":[1]},"y":2,` + doc},
 		{"inline context", `{` + inline + `"ContractRequestMessage",` + doc},
+		{"prefixed names", `{"@context":{"d":"https://w3id.org/dspace/2025/1/","o":"http://www.w3.org/ns/odrl/2/"},"@type":"d:ContractRequestMessage","d:consumerPid":{"@id":"urn:uuid:c"},"d:callbackAddress":"https://c/dsp",` +
+			`"d:offer":{"@id":"o","@type":"o:Offer","o:target":{"@id":"d"},"o:permission":{"o:action":{"@id":"o:use"}}}}`},
+		{"expanded", `[{"@type":["https://w3id.org/dspace/2025/1/ContractRequestMessage"],"https://w3id.org/dspace/2025/1/consumerPid":[{"@id":"urn:uuid:c"}],"https://w3id.org/dspace/2025/1/callbackAddress":[{"@value":"https://c/dsp"}],` +
+			`"https://w3id.org/dspace/2025/1/offer":[{"@id":"o","@type":["http://www.w3.org/ns/odrl/2/Offer"],"http://www.w3.org/ns/odrl/2/target":[{"@id":"d"}],"http://www.w3.org/ns/odrl/2/permission":[{"http://www.w3.org/ns/odrl/2/action":[{"@id":"http://www.w3.org/ns/odrl/2/use"}]}]}]}]`},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			b.ReportAllocs()
