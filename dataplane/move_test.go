@@ -389,3 +389,38 @@ func TestAPushIsCutWithItsGrant(t *testing.T) {
 		})
 	}
 }
+
+// A service that takes bodies itself gets the whole one, and no file is made.
+func TestAServiceReceives(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.server.Start()
+	took := make(chan string, 1)
+	r.config.Formats = append(r.config.Formats, Format{Service: "inbox", Name: "Inbox-PUSH",
+		Receive: func(ctx context.Context, s *Session, h http.Header, body io.Reader) error {
+			b, err := io.ReadAll(io.LimitReader(body, 5)) // the plane reads on to the end
+			if h.Get("Content-Type") == "text/none" {
+				return fault.BadMessage.At("", "reason", "not that")
+			}
+			took <- string(b)
+			return err
+		}})
+	var err error
+	if r.plane, err = New(t.Context(), r.config); err != nil {
+		t.Fatal(err)
+	}
+	var a Access
+	r.update(func(tx store.Tx) error {
+		a, err = r.plane.Open(tx, Grant{Participant: tokyo, Transfer: "urn:t", Agreement: "urn:a", Counterparty: "did:web:b", Format: "Inbox-PUSH", Way: WayReceive})
+		return err
+	})
+	if status, said, _ := r.deliver("POST", a, strings.NewReader("x"), "Content-Type", "text/none"); status != 400 || len(r.moved) != 0 {
+		t.Errorf("what the service refuses: %d %s", status, said)
+	}
+	if status, said, digest := r.deliver("POST", a, strings.NewReader("first and the rest")); status != 204 || digest != digestOf([]byte("first and the rest")) {
+		t.Fatalf("got %d %s", status, said)
+	}
+	if m := <-r.moved; <-took != "first" || m.File != "" || m.Bytes != 18 || len(r.kept()) != 0 {
+		t.Errorf("got %+v, files %v", m, r.kept())
+	}
+}
