@@ -21,6 +21,7 @@ import (
 
 	"kakehashi/client"
 	"kakehashi/conformance/script"
+	"kakehashi/conformance/serving"
 )
 
 // Config says what to start. All members but Log are needed.
@@ -43,7 +44,7 @@ type Harness struct {
 	Triggers string // base URL of the addresses that start processes of ours
 
 	c       Config
-	served  *process
+	served  *serving.Node
 	player  *player
 	servers []*http.Server
 	stop    context.CancelFunc
@@ -83,13 +84,13 @@ func (h *Harness) start(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, webhook.Close())
 	}
-	h.API = h.served.api
+	h.API = h.served.API
 	h.player = newPlayer(h.c, h.API, key)
 	h.listen(webhook, http.HandlerFunc(h.player.asked))
 	if h.Node, err = h.API.Node(ctx); err != nil {
 		return fmt.Errorf("ask the node who it is: %w", err)
 	}
-	if err := seed(ctx, h.c, h.API, h.served.folder); err != nil {
+	if err := seed(ctx, h.c, h.API, h.served.Files); err != nil {
 		return fmt.Errorf("seed: %w", err)
 	}
 	ready := make(chan struct{})
@@ -140,7 +141,7 @@ func (h *Harness) Stop() error {
 	}
 	h.done.Wait()
 	if h.served != nil {
-		err = errors.Join(err, h.served.stop())
+		err = errors.Join(err, h.served.Stop())
 	}
 	return err
 }

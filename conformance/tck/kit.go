@@ -3,30 +3,20 @@ package main
 import (
 	"bufio"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
-	"time"
 
 	"kakehashi/conformance/harness"
+	"kakehashi/conformance/maven"
 	"kakehashi/conformance/result"
 	"kakehashi/conformance/script"
 )
-
-// errMissing is why the kit cannot run here: the machine's fault, not the node's.
-var errMissing = errors.New("missing")
-
-func missing(format string, v ...any) error {
-	return fmt.Errorf("%w%s", errMissing, fmt.Sprintf(": "+format, v...))
-}
 
 // kit is the official kit as Maven brought it.
 type kit struct {
@@ -35,79 +25,14 @@ type kit struct {
 	main    string // our class that starts it
 }
 
-var kitVersion = regexp.MustCompile(`<kit\.version>([^<]+)</kit\.version>`)
-
-// registryFault is how Maven says that it cannot reach its registry, or that the
-// registry lacks something.
-var registryFault = regexp.MustCompile(`Could not (transfer|find|resolve)|could not be resolved|not available from the repositories|No plugin found`)
-
-// fetchLimit is how long a registry may take.
-const fetchLimit = 5 * time.Minute
-
 // fetch gets the kit once for each pom.xml, into cache.
 func fetch(ctx context.Context, source, cache string) (kit, error) {
-	pom, err := os.ReadFile(filepath.Join(source, "pom.xml"))
-	if err != nil {
-		return kit{}, err
-	}
-	k := kit{main: filepath.Join(source, "src", "main", "java", "Main.java")}
-	if m := kitVersion.FindSubmatch(pom); m != nil {
-		k.version = string(m[1])
-	} else {
-		return kit{}, errors.New("pom.xml does not name kit.version")
-	}
-	for _, program := range []string{"java", "javac"} { // java compiles our class with javac's module
-		if _, err := exec.LookPath(program); err != nil {
-			return k, missing("%s (a JDK of 17 or newer) is not installed", program)
-		}
-	}
-	k.libs = filepath.Join(cache, fmt.Sprintf("dsp-kit-%s-%.12x", k.version, sha256.Sum256(pom)))
-	if _, err := os.Stat(k.libs); err == nil {
-		return k, nil
-	}
-	if _, err := exec.LookPath("mvn"); err != nil {
-		return k, missing("mvn (Maven) is not installed")
-	}
-	if err := os.MkdirAll(cache, 0o755); err != nil {
-		return k, err
-	}
-	temporary, err := os.MkdirTemp(cache, "fetching-")
-	if err != nil {
-		return k, err
-	}
-	defer os.RemoveAll(temporary)
-	slow, cancel := context.WithTimeout(ctx, fetchLimit)
-	defer cancel()
-	mvn := exec.CommandContext(slow, "mvn", "-B", "-q", "-f", filepath.Join(source, "pom.xml"), "org.apache.maven.plugins:maven-dependency-plugin:copy-dependencies", "-DoutputDirectory="+temporary)
-	if out, err := mvn.CombinedOutput(); err != nil {
-		if slow.Err() != nil && ctx.Err() == nil || registryFault.Match(out) {
-			return k, missing("the Maven registry does not serve the kit %s: %s", k.version, firstError(out))
-		}
-		return k, fmt.Errorf("mvn: %w: %s", err, out)
-	}
-	return k, os.Rename(temporary, k.libs)
-}
-
-func firstError(out []byte) string {
-	for line := range strings.Lines(string(out)) {
-		if _, what, ok := strings.Cut(line, "[ERROR]"); ok { // after a colour, perhaps
-			return strings.TrimSpace(what)
-		}
-	}
-	return strings.TrimSpace(string(out))
-}
-
-// freePort finds a port on loopback for the kit's own server.
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	return l.Addr().(*net.TCPAddr).Port, l.Close()
+	jars, err := maven.Fetch(ctx, source, cache, "dsp-kit", "kit.version", "java", "javac") // java compiles our class with javac's module
+	return kit{version: jars.Version, libs: jars.Folder, main: filepath.Join(source, "src", "main", "java", "Main.java")}, err
 }
 
 // properties tells the kit where everything is, and which ids each case uses.
-func properties(h *harness.Harness, port int, authorization, only string, all []script.Conversation) string {
+func properties(h *harness.Harness, address, authorization, only string, all []script.Conversation) string {
 	var b strings.Builder
 	set := func(key, value string) {
 		value = strings.NewReplacer(`\`, `\\`, "\n", `\n`).Replace(value)
@@ -116,8 +41,9 @@ func properties(h *harness.Harness, port int, authorization, only string, all []
 	const p = "dataspacetck."
 	set(p+"debug", "true")
 	set(p+"host", "127.0.0.1")
-	set(p+"port", strconv.Itoa(port))
-	set(p+"callback.address", fmt.Sprintf("http://127.0.0.1:%d", port))
+	_, port, _ := strings.Cut(address, ":")
+	set(p+"port", port)
+	set(p+"callback.address", "http://"+address)
 	set(p+"dsp.default.wait", "10")
 	set(p+"dsp.connector.agent.id", h.Node.DID)
 	set(p+"dsp.connector.http.url", strings.TrimSuffix(h.Node.Base, "/"))

@@ -14,18 +14,18 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strings"
 	"time"
 
 	"kakehashi/conformance/conversations"
 	"kakehashi/conformance/harness"
+	"kakehashi/conformance/maven"
 	"kakehashi/conformance/result"
 	"kakehashi/conformance/script"
+	"kakehashi/conformance/serving"
 )
 
 const (
@@ -57,7 +57,7 @@ func main() {
 	code, err := run(ctx, o)
 	stop()
 	switch {
-	case errors.Is(err, errMissing):
+	case errors.Is(err, maven.ErrMissing):
 		result.PrintSkipped(os.Stdout, proof, err.Error())
 		code = result.Skipped
 	case err != nil:
@@ -71,7 +71,7 @@ func run(ctx context.Context, o options) (int, error) {
 	if o.pause < 300*time.Millisecond || o.pause > time.Second || o.repeat < 1 {
 		return result.Failed, errors.New("-pause lies between 300ms and 1s, -repeat is at least 1")
 	}
-	root, err := moduleRoot(ctx)
+	root, err := serving.ModuleRoot(ctx)
 	if err != nil {
 		return result.Failed, err
 	}
@@ -97,10 +97,8 @@ func run(ctx context.Context, o options) (int, error) {
 		return result.Failed, err
 	}
 	program := filepath.Join(work, "kakehashi")
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", program, "./cmd/kakehashi")
-	build.Dir = root
-	if out, err := build.CombinedOutput(); err != nil {
-		return result.Failed, fmt.Errorf("go build: %w: %s", err, out)
+	if err := serving.Build(ctx, root, program); err != nil {
+		return result.Failed, err
 	}
 	fmt.Printf("kit %s against kakehashi serve; logs in %s\n", k.version, work)
 	var runs []result.Counts
@@ -164,30 +162,22 @@ func once(ctx context.Context, o options, k kit, program, folder string, all []s
 	if err != nil {
 		return outcome{}, err
 	}
-	port, err := freePort()
+	free, err := serving.Free(1)
 	if err != nil {
 		return outcome{}, err
 	}
 	h, err := harness.Start(ctx, harness.Config{Program: program, Folder: filepath.Join(folder, "node"), Conversations: all,
-		Counterparty: counterparty, CounterBase: fmt.Sprintf("http://127.0.0.1:%d", port), Authorization: authorization, Pause: o.pause,
+		Counterparty: counterparty, CounterBase: "http://" + free[0], Authorization: authorization, Pause: o.pause,
 		NodeLog: nodeLog, Log: slog.New(slog.NewTextHandler(ourLog, nil))})
 	if err != nil {
 		return outcome{}, err
 	}
 	defer func() { err = errors.Join(err, h.Stop()) }()
 	settings := filepath.Join(folder, "kit.properties")
-	if err := os.WriteFile(settings, []byte(properties(h, port, authorization, o.only, all)), 0o600); err != nil {
+	if err := os.WriteFile(settings, []byte(properties(h, free[0], authorization, o.only, all)), 0o600); err != nil {
 		return outcome{}, err
 	}
 	return k.run(ctx, settings, kitLog)
-}
-
-func moduleRoot(ctx context.Context) (string, error) {
-	out, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
-	if err != nil {
-		return "", fmt.Errorf("go env: %w", err)
-	}
-	return filepath.Dir(strings.TrimSpace(string(out))), nil
 }
 
 func ordered(m map[string]string) []string {
