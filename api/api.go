@@ -56,6 +56,7 @@ type Config struct {
 	Title        string
 	Version      string
 	MaxBody      int64
+	Stopping     <-chan struct{} // closed when streams shall end
 	Now          func() time.Time
 	Log          *slog.Logger
 }

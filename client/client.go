@@ -8,7 +8,6 @@ package client
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -333,6 +332,3 @@ func waiting(d time.Duration, until []string) string {
 	}
 	return "?" + q.Encode()
 }
-
-// ErrStreamEnded is returned by Events when the node closed the stream.
-var ErrStreamEnded = errors.New("the event stream ended")

@@ -262,11 +262,12 @@ type Link struct {
 
 // Event is one change of a process, as the event stream carries it.
 type Event struct {
-	Kind    string    `json:"kind" enum:"negotiation,transfer"`
-	ID      string    `json:"id"`
-	State   string    `json:"state"`
-	Version int64     `json:"version"`
-	At      time.Time `json:"at"`
+	Kind     string    `json:"kind" enum:"negotiation,transfer"`
+	ID       string    `json:"id"`
+	State    string    `json:"state"`
+	Version  int64     `json:"version"`
+	At       time.Time `json:"at"`
+	Position string    `json:"-"` // of the stream, to go on after it later: Filter.After
 }
 
 // PublishFile offers a file of the node's machine.
