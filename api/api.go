@@ -63,7 +63,7 @@ type Config struct {
 
 // Catalogs asks partners for what they offer; dsphttp.Client does.
 type Catalogs interface {
-	Catalog(ctx context.Context, p participant.ID, who partner.Partner) (dsp.Catalog, error)
+	Catalog(ctx context.Context, p participant.ID, who partner.Partner, w partner.Want) (partner.Shown, error)
 	Dataset(ctx context.Context, p participant.ID, who partner.Partner, id string) (dsp.Dataset, error)
 }
 
