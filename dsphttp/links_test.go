@@ -40,7 +40,8 @@ func TestLinkHeaders(t *testing.T) {
 }
 
 func FuzzLinkHeader(f *testing.F) {
-	for _, s := range []string{`<https://p.example/a>; rel="next", <b>; rel=prev`, `<a>;rel="a\"b";x`, `<>`, `<a>;;;,<b>;=`, "<a>; rel=\"next"} {
+	for _, s := range []string{`<https://p.example/a>; rel="next", <b>; rel=prev`, `<a>;rel="a\"b";x`, `<>`, `<a>;;;,<b>;=`, "<a>; rel=\"next",
+		`</x>; rel=prev, <?continue=2>; title="a,b"; rel=next`, `<//elsewhere.example/>; rel="next"`, `<>;rel=next`} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -59,6 +60,8 @@ func FuzzLinkHeader(f *testing.F) {
 		}
 		if u, err := url.Parse(next); err != nil || !u.IsAbs() {
 			t.Errorf("%q leads to %q, %v", s, next, err)
+		} else if same := u.Scheme == "https" && u.Host == "p.example" && u.User == nil; same != sameOrigin("https://p.example/x", next) {
+			t.Errorf("%q is of the same origin: %v", next, !same)
 		}
 	})
 }
