@@ -237,7 +237,7 @@ func (s *side) hear(i int) error {
 		return s.settle(Event{What: process.Acknowledged, Kind: s.p.Pending.Kind, Job: a.job, PeerPid: s.other.p.ID})
 	}
 	s.refused++
-	last := s.refused >= max400 || s.p.Pending.Kind == KindTermination
+	last := s.refused >= process.Believed || s.p.Pending.Kind == KindTermination
 	settled, err := s.ask(last)
 	if settled || err != nil {
 		return err
@@ -268,13 +268,14 @@ func (s *side) ask(last bool) (settled bool, err error) {
 		shown = s.other.p.Pending.To
 	}
 	m := *s.p.Pending
-	switch reached(s.p, shown, last) {
+	what, _ := reached(s.p, shown, last)
+	switch what {
 	case process.Acknowledged:
 		if s.other.took[m.ID] == 0 && shown != Terminated {
 			return true, fmt.Errorf("%w: %s counts as acknowledged by the state %s and was never applied", errModel, m.Job, shown)
 		}
 		return true, s.settle(Event{What: process.Acknowledged, Kind: m.Kind, Job: m.Job, PeerPid: s.other.p.ID})
-	case process.Failed:
+	case process.Received:
 		return true, s.settle(Event{What: process.Received, Kind: KindTermination, PeerPid: s.other.p.ID})
 	}
 	return false, nil
@@ -282,13 +283,12 @@ func (s *side) ask(last bool) (settled bool, err error) {
 
 // restart writes and reads the process; what was under way is not known any more.
 func (s *side) restart() error {
-	b, err := s.p.encode()
+	b, err := s.p.Encode()
 	if err != nil {
 		return err
 	}
-	q := s.p
-	q.Body = Body{}
-	if err := q.decode(b); err != nil {
+	q, err := decode(s.p.Head, b)
+	if err != nil {
 		return err
 	}
 	s.p, s.answers, s.job, s.again = q, nil, "", true

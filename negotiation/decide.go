@@ -124,7 +124,7 @@ func (r *Room) move(ctx context.Context, p participant.ID, id, what string, step
 		c.note(hashes, facts)
 		c.record(c.p, "", hashes, facts)
 		err = r.commit(ctx, c)
-		if errors.Is(err, errMoved) {
+		if errors.Is(err, process.ErrMoved) {
 			continue
 		}
 		if err != nil {

@@ -42,7 +42,7 @@ func (r *Room) Receive(ctx context.Context, p participant.ID, caller identity.Ca
 		if out.ProviderPid == "" {
 			out.ProviderPid = in.provider
 		}
-		if !errors.Is(err, errMoved) {
+		if !errors.Is(err, process.ErrMoved) {
 			return out, err
 		}
 	}
@@ -143,12 +143,7 @@ func (r *Room) judgeRequest(ctx context.Context, q *Process, t terms) error {
 
 // repeated finds the process that an initial message made before.
 func (r *Room) repeated(ctx context.Context, q Process, peer string) (Process, bool) {
-	var old Process
-	err := r.db.View(ctx, func(tx store.Tx) error {
-		var err error
-		old, err = loadPeer(tx, q.Participant, q.Counterparty, q.Role, peer)
-		return err
-	})
+	old, err := r.book.ByPeer(ctx, q.Participant, q.Counterparty, q.Role, peer)
 	return old, err == nil
 }
 
@@ -166,16 +161,16 @@ func (r *Room) again(ctx context.Context, q Process, caller identity.Caller) (pr
 
 // apply takes a message for a process that exists.
 func (r *Room) apply(ctx context.Context, p participant.ID, caller identity.Caller, m Message, in incoming) (process.Reply, error) {
-	q, fresh, err := r.find(ctx, p, m.Pid)
+	q, fresh, err := r.book.Find(ctx, p, m.Pid)
 	for {
 		if err != nil {
 			return process.Reply{}, err
 		}
 		if q.Counterparty != caller.ID {
-			return process.Reply{}, gone(m.Pid)
+			return process.Reply{}, r.book.Gone(m.Pid)
 		}
 		if !Table.Hears(q.Role, m.Kind) && m.Kind != KindAccepted && m.Kind != KindFinalized {
-			return process.Reply{}, gone(m.Pid)
+			return process.Reply{}, r.book.Gone(m.Pid)
 		}
 		out, err := r.judge(ctx, q, caller, m, in)
 		if !errors.Is(err, fault.WrongState) || fresh {
@@ -393,7 +388,7 @@ func (r *Room) endStray(c *change, peer string) error {
 	c.bodies = append(c.bodies, b)
 	c.record(c.p, "", map[string]string{"sending": b.Digest}, map[string]string{"stray": process.Clip(peer)})
 	c.leaves[len(c.leaves)-1].Type = "kh.negotiation.stray"
-	return c.put(job{Process: c.p.ID, Kind: KindTermination, Digest: b.Digest, Stray: peer}, ids.Short())
+	return c.put(process.Job{Process: c.p.ID, Kind: KindTermination, Digest: b.Digest, Stray: peer}, ids.Short())
 }
 
 func (c *change) reply(status int) (process.Reply, error) {

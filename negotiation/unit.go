@@ -10,7 +10,6 @@ import (
 	"kakehashi/agreement"
 	"kakehashi/evidence"
 	"kakehashi/identity"
-	"kakehashi/internal/fault"
 	"kakehashi/internal/ids"
 	"kakehashi/internal/strictjson"
 	"kakehashi/outbox"
@@ -96,18 +95,10 @@ func (r *Room) compose(c *change) error {
 	pending.Digest = evidence.Digest(body)
 	c.p.Pending = &pending
 	c.bodies = append(c.bodies, evidence.Body{Digest: pending.Digest, Bytes: body, Class: evidence.ClassMessage})
-	return c.put(job{Process: c.p.ID, Kind: pending.Kind, Digest: pending.Digest}, pending.Job)
+	return c.put(process.Job{Process: c.p.ID, Kind: pending.Kind, Digest: pending.Digest}, pending.Job)
 }
 
-// job is the data of our jobs.
-type job struct {
-	Process string `json:"process"`
-	Kind    Kind   `json:"kind"`
-	Digest  string `json:"digest"`         // of the message, which evidence keeps
-	Stray   string `json:"stray,omitzero"` // a pid of the counterpart that is not the bound one: only end it
-}
-
-func (c *change) put(j job, id string) error {
+func (c *change) put(j process.Job, id string) error {
 	data, err := strictjson.Encode(j)
 	if err != nil {
 		return err
@@ -163,8 +154,8 @@ func (c *change) note(hashes, facts map[string]string) {
 // commit writes the change in one unit.
 func (r *Room) commit(ctx context.Context, c *change) error {
 	err := r.db.Update(ctx, func(tx store.Tx) error { return r.write(tx, c) })
-	if errors.Is(err, errMoved) {
-		r.known.Forget(key{c.p.Participant, c.p.ID})
+	if errors.Is(err, process.ErrMoved) {
+		r.book.Forget(c.p.Participant, c.p.ID)
 	}
 	return err
 }
@@ -172,17 +163,17 @@ func (r *Room) commit(ctx context.Context, c *change) error {
 // write is the unit: spend, save, drop, record, put, ask, conclude.
 func (r *Room) write(tx store.Tx, c *change) error {
 	who := c.p.Participant
-	c.p.Updated = r.c.Now() // here and not before, so that the feed has the order of the commits
+	c.p.Updated = c.now
 	if c.caller != nil {
 		if err := r.c.Identity.Spend(tx, who, *c.caller); err != nil {
 			return err
 		}
 	}
 	if c.fresh {
-		if err := insert(tx, c.p); err != nil {
+		if err := r.book.Insert(tx, c.p); err != nil {
 			return err
 		}
-	} else if err := save(tx, c.p, c.was); err != nil {
+	} else if err := r.book.Save(tx, c.p, c.was); err != nil {
 		return err
 	}
 	for _, id := range c.drops {
@@ -205,12 +196,12 @@ func (r *Room) write(tx store.Tx, c *change) error {
 		}
 	}
 	if c.asks != c.waited {
-		if err := wait(tx, who, c.p.ID, c.asks); err != nil {
+		if err := r.book.Wait(tx, who, c.p.ID, c.asks); err != nil {
 			return err
 		}
 	}
 	if c.asks && r.c.Asker != nil {
-		lane, err := r.c.Asker.Ask(tx, who, watchKind, c.p.ID, c.p.Version)
+		lane, err := r.c.Asker.Ask(tx, who, "negotiation", c.p.ID, c.p.Version)
 		c.asking = lane
 		if err != nil {
 			return fmt.Errorf("ask for a decision: %w", err)
@@ -229,7 +220,7 @@ func (r *Room) write(tx store.Tx, c *change) error {
 	tx.AfterCommit(func() {
 		for _, b := range c.bodies {
 			if b.Class == evidence.ClassMessage && len(c.jobs) > 0 && c.p.Pending != nil && b.Digest == c.p.Pending.Digest {
-				r.bodies.Put(b.Digest, b.Bytes)
+				r.sender.Hold(b.Digest, b.Bytes)
 			}
 		}
 		r.ring(c)
@@ -254,6 +245,3 @@ func agreed(p Process, self string) agreement.Agreement {
 	}
 	return a
 }
-
-// gone hides what belongs to others behind the same answer as what is unknown.
-func gone(id string) error { return fault.NotFound.At(id, "what", "negotiation "+id) }

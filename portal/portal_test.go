@@ -27,6 +27,7 @@ import (
 	"kakehashi/participant"
 	"kakehashi/policy"
 	"kakehashi/portal"
+	"kakehashi/process"
 	"kakehashi/store"
 	"kakehashi/store/storetest"
 	"kakehashi/transfer"
@@ -52,7 +53,7 @@ type desk struct {
 // The rooms' doors to other nodes; nothing in these tests goes through them.
 type (
 	wire struct {
-		negotiation.Wire
+		process.Wire
 	}
 	who   struct{ *identity.Room }
 	gate  struct{ dataplane.Gate }

@@ -221,7 +221,7 @@ func (s *side) hear(i int) error {
 		return s.settle(Event{What: process.Acknowledged, Kind: s.p.Pending.Kind, Job: a.job, PeerPid: s.other.p.ID})
 	}
 	s.refused++
-	last := s.refused >= max400 || s.p.Pending.Kind == KindTermination
+	last := s.refused >= process.Believed || s.p.Pending.Kind == KindTermination
 	settled, err := s.ask(last)
 	if settled || err != nil {
 		return err
@@ -267,13 +267,12 @@ func (s *side) ask(last bool) (settled bool, err error) {
 
 // restart writes and reads the process; what was under way is not known any more.
 func (s *side) restart() error {
-	b, err := s.p.encode()
+	b, err := s.p.Encode()
 	if err != nil {
 		return err
 	}
-	q := s.p
-	q.Body = Body{}
-	if err := q.decode(b); err != nil {
+	q, err := decode(s.p.Head, b)
+	if err != nil {
 		return err
 	}
 	s.p, s.answers, s.job, s.again = q, nil, "", true

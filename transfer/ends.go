@@ -18,6 +18,12 @@ const TermsEnded = "terms-ended"
 // message of ours in flight, or the store.
 const again = 5 * time.Second
 
+// key names a process among those of all participants.
+type key struct {
+	p  participant.ID
+	id string
+}
+
 // ends knows until when the terms of each open transfer hold that we provide. It
 // is made anew at each start, so no step of a transfer writes it.
 type ends struct {
@@ -106,7 +112,7 @@ func (r *Room) findEnds(ctx context.Context, p participant.ID) error {
 		var some []Process
 		err := r.db.View(ctx, func(tx store.Tx) error {
 			var err error
-			some, err = loadProvided(tx, p, after)
+			some, err = r.provided(tx, p, after)
 			return err
 		})
 		if err != nil || len(some) == 0 {

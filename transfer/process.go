@@ -73,24 +73,26 @@ func (p Process) saw(e Event, to State) Process {
 // repeats says whether e was applied before (decisions A4).
 func (p Process) repeats(e Event) bool { return p.Repeats(e, p.State) }
 
-func (p Process) encode() ([]byte, error) {
+// Encode writes the versioned body.
+func (p Process) Encode() ([]byte, error) {
 	p.Body.Format = bodyFormat
 	return strictjson.Encode(p.Body)
 }
 
-func (p *Process) decode(b []byte) error {
+// decode reads a process from its row.
+func decode(h process.Head, b []byte) (Process, error) {
+	p := Process{Head: h}
 	var v struct {
 		Format int `json:"v"`
-		process.Talk
 	}
 	if err := strictjson.DecodeOpen(b, &v); err != nil {
-		return fmt.Errorf("read transfer %s: %w", p.ID, err)
+		return p, fmt.Errorf("read transfer %s: %w", h.ID, err)
 	}
 	if v.Format > bodyFormat {
-		return fmt.Errorf("read transfer %s: its format %d is newer than this program", p.ID, v.Format)
+		return p, fmt.Errorf("read transfer %s: its format %d is newer than this program", h.ID, v.Format)
 	}
 	if err := strictjson.DecodeOpen(b, &p.Body); err != nil {
-		return fmt.Errorf("read transfer %s: %w", p.ID, err)
+		return p, fmt.Errorf("read transfer %s: %w", h.ID, err)
 	}
-	return nil
+	return p, nil
 }

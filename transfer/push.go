@@ -201,12 +201,15 @@ func (r *Room) push(ctx context.Context, j outbox.Job) (func(store.Tx) error, er
 	return nil, err
 }
 
+// maxRefused is how often a receiver may refuse what a moment could change.
+const maxRefused = 7
+
 // hopeless says that a receiver's answer is believed: at once for what is wrong
 // with the request, after some attempts for what a moment may change.
 func hopeless(status string, attempts int) bool {
 	switch status {
 	case "401", "403", "404", "408", "409", "425", "429":
-		return attempts >= maxOther
+		return attempts >= maxRefused
 	}
 	return status < "500"
 }
@@ -240,7 +243,7 @@ func addressed(body []byte) (dataplane.Target, error) {
 // pushed is what follows when all bytes were sent: our completion, with their
 // number and digest, at once or with the next start.
 func (r *Room) pushed(tx store.Tx, p participant.ID, id string, f Facts) error {
-	q, err := load(tx, p, id)
+	q, err := r.book.Load(tx, p, id)
 	if err != nil || q.State.Final() {
 		return err
 	}
@@ -263,7 +266,7 @@ func (r *Room) unpushed(j outbox.Job, why error) func(store.Tx) error {
 		return nil
 	}
 	return func(tx store.Tx) error {
-		q, err := load(tx, j.Participant, d.Process)
+		q, err := r.book.Load(tx, j.Participant, d.Process)
 		if err != nil {
 			return err
 		}
@@ -283,7 +286,7 @@ func (r *Room) unpushed(j outbox.Job, why error) func(store.Tx) error {
 // Received notes a pushed body that arrived whole, in the unit that puts it on
 // record. The provider completes the transfer; if it does not, we do.
 func (r *Room) Received(tx store.Tx, g dataplane.Grant, m dataplane.Moved) error {
-	q, err := load(tx, g.Participant, g.Transfer)
+	q, err := r.book.Load(tx, g.Participant, g.Transfer)
 	if err != nil {
 		return fmt.Errorf("find the transfer of a received body: %w", err)
 	}
@@ -316,7 +319,7 @@ func (r *Room) finish(ctx context.Context, j outbox.Job) (func(store.Tx) error, 
 		return nil, err
 	}
 	return func(tx store.Tx) error {
-		q, err := load(tx, q.Participant, q.ID)
+		q, err := r.book.Load(tx, q.Participant, q.ID)
 		if err != nil || q.State != Started || q.Pending != nil || q.Facts == nil {
 			return err // completed, or a start to come puts another job
 		}

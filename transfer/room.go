@@ -20,8 +20,6 @@ import (
 	"kakehashi/evidence"
 	"kakehashi/identity"
 	"kakehashi/internal/fault"
-	"kakehashi/internal/recent"
-	"kakehashi/internal/watch"
 	"kakehashi/outbox"
 	"kakehashi/participant"
 	"kakehashi/process"
@@ -40,8 +38,8 @@ type Config struct {
 	Plane        Plane
 	Evidence     Evidence
 	Outbox       Outbox
-	Wire         Wire
-	Watch        Watch
+	Wire         process.Wire
+	Watch        process.Watch
 	Decider      Decider          // nil: StartAtOnce
 	Asker        process.Asker    // nil: nobody is told that a process waits
 	Patience     process.Patience // nil: nothing is learned
@@ -105,21 +103,6 @@ type Outbox interface {
 	Handle(kind string, h outbox.Handler, opts ...outbox.Option)
 }
 
-// Wire speaks to counterparts. dsphttp.Client is the one over HTTPS.
-type Wire interface {
-	// Send posts body, a message of type message, authorized afresh as p. err is
-	// for an attempt without an answer; any status is no error.
-	Send(ctx context.Context, p participant.ID, counterparty, url, message string, body []byte) (status int, reply []byte, err error)
-	// State reads the state of the counterpart's process at url.
-	State(ctx context.Context, p participant.ID, counterparty, url string) (state string, status int, err error)
-}
-
-// Watch tells of each change after its commit; watch.Hub is one.
-type Watch interface {
-	Publish(watch.Change)
-	Subscribe(watch.Filter) *watch.Sub
-}
-
 // Decider decides what the provider does with a request that passed all checks:
 // Event{What: process.Decided, Kind: KindStart} at once, or process.ErrAsk: then the
 // transfer waits for Room.Decide, and the Asker is told.
@@ -144,23 +127,11 @@ type Room struct {
 	c       Config
 	db      store.DB
 	decider Decider
-	known   *recent.Of[key, Process] // as last written or read; save checks the version
-	bodies  *recent.Of[string, []byte]
+	book    *process.Book[Process]
+	sender  *process.Sender
 	ends    *ends
 	quota   *process.Quota
 }
-
-type key struct {
-	p  participant.ID
-	id string
-}
-
-// Sizes of the two memories: of processes under way, and of messages between
-// their unit and their sending.
-const (
-	maxKnown  = 4096
-	maxBodies = 512
-)
 
 // Open makes the room and names its handler to the outbox, which must not run
 // yet; the tables exist by Schema.
@@ -171,8 +142,8 @@ func Open(c Config) (*Room, error) {
 	}
 	r := &Room{
 		c: c, db: c.DB, decider: c.Decider,
-		known:  recent.New[key, Process](maxKnown),
-		bodies: recent.New[string, []byte](maxBodies),
+		book:   process.NewBook("transfer", c.DB, c.Watch, decode),
+		sender: process.NewSender(c.Wire, c.Evidence, c.Patience, c.Now),
 		ends:   newEnds(),
 	}
 	if r.decider == nil {
@@ -181,43 +152,11 @@ func Open(c Config) (*Room, error) {
 	if r.c.Finish <= 0 {
 		r.c.Finish = time.Minute
 	}
-	r.quota = process.NewQuota(c.MaxOpen, r.countOpen)
+	r.quota = process.NewQuota(c.MaxOpen, r.book.CountOpen)
 	c.Outbox.Handle(JobSend, r.send, outbox.OnFail(r.failed))
 	c.Outbox.Handle(JobPush, r.push, outbox.OnFail(r.unpushed))
 	c.Outbox.Handle(JobFinish, r.finish)
 	return r, nil
-}
-
-// Get reads one transfer by our pid; fault.NotFound if there is none.
-func (r *Room) Get(ctx context.Context, p participant.ID, id string) (Process, error) {
-	var q Process
-	err := r.db.View(ctx, func(tx store.Tx) error {
-		var err error
-		q, err = load(tx, p, id)
-		return err
-	})
-	if errors.Is(err, store.ErrNotFound) {
-		return q, gone(id)
-	}
-	if err != nil {
-		return q, fmt.Errorf("read transfer %s: %w", id, err)
-	}
-	r.remember(q)
-	return q, nil
-}
-
-// find is Get from memory; fresh says that memory was not used.
-func (r *Room) find(ctx context.Context, p participant.ID, id string) (q Process, fresh bool, err error) {
-	if q, ok := r.known.Get(key{p, id}); ok {
-		return q, false, nil
-	}
-	q, err = r.Get(ctx, p, id)
-	return q, true, err
-}
-
-// remember keeps what was read or written, unless it knows better already.
-func (r *Room) remember(q Process) {
-	r.known.PutNewer(key{q.Participant, q.ID}, q, func(old Process) bool { return q.Version < old.Version })
 }
 
 // Show answers the counterpart's GET of a process: the state before a message
@@ -229,7 +168,7 @@ func (r *Room) Show(ctx context.Context, p participant.ID, caller identity.Calle
 		return process.Reply{}, err
 	}
 	if q.Counterparty != caller.ID {
-		return process.Reply{}, gone(id)
+		return process.Reply{}, r.book.Gone(id)
 	}
 	return reply(q, 200)
 }
@@ -304,7 +243,7 @@ func (r *Room) Terminate(ctx context.Context, p participant.ID, id, code, reason
 // OnAgreementEnded terminates all transfers under an agreement in the unit that
 // ends it; their lanes are woken after the commit.
 func (r *Room) OnAgreementEnded(tx store.Tx, p participant.ID, agreement, why string) error {
-	open, err := loadOpen(tx, p, agreement)
+	open, err := r.underway(tx, p, agreement)
 	if err != nil {
 		return fmt.Errorf("find the transfers under agreement %s: %w", agreement, err)
 	}
@@ -343,7 +282,7 @@ func (r *Room) move(ctx context.Context, p participant.ID, id string, kind Kind,
 		}
 		c.record(c.p, "", map[string]string{}, map[string]string{})
 		err = r.commit(ctx, c)
-		if errors.Is(err, errMoved) {
+		if errors.Is(err, process.ErrMoved) {
 			continue
 		}
 		if err != nil {
@@ -354,30 +293,26 @@ func (r *Room) move(ctx context.Context, p participant.ID, id string, kind Kind,
 	}
 }
 
+// Get reads one transfer by our pid; fault.NotFound if there is none.
+func (r *Room) Get(ctx context.Context, p participant.ID, id string) (Process, error) {
+	return r.book.Get(ctx, p, id)
+}
+
 // Await returns the process as soon as done says so, or ctx's error with the
 // newest that was seen.
 func (r *Room) Await(ctx context.Context, p participant.ID, id string, done func(Process) bool) (Process, error) {
-	sub := r.c.Watch.Subscribe(watch.Filter{Participant: string(p), Kind: watchKind, ID: id})
-	defer sub.Close()
-	q, _, err := r.find(ctx, p, id)
-	for {
-		if err != nil || done(q) {
-			return q, err
-		}
-		if _, _, err := sub.Next(ctx); err != nil {
-			return q, err
-		}
-		q, _, err = r.find(ctx, p, id)
-	}
+	return r.book.Await(ctx, p, id, done)
 }
 
-// watchKind is what our changes are called in package watch.
-const watchKind = "transfer"
+// Waiting gives what waits for a decision of ours, oldest first, at most limit (1
+// to 1000, else 100); more says that there is more.
+func (r *Room) Waiting(ctx context.Context, p participant.ID, limit int) (out []Process, more bool, err error) {
+	return r.book.Waiting(ctx, p, limit)
+}
 
 // ring runs after a commit.
 func (r *Room) ring(c *change) {
 	q := c.p
-	r.remember(q)
 	switch {
 	case q.Role != Provider:
 	case q.State.Final():
@@ -388,9 +323,5 @@ func (r *Room) ring(c *change) {
 	if c.fresh || q.State.Final() {
 		r.quota.Moved(q.Participant, q.Counterparty, c.fresh, q.State.Final() && !c.over)
 	}
-	r.c.Watch.Publish(watch.Change{Participant: string(q.Participant), Kind: watchKind, ID: q.ID,
-		State: string(q.State), Version: q.Version, At: q.Updated})
+	r.book.Ring(q)
 }
-
-// gone hides what belongs to others behind the same answer as what is unknown.
-func gone(id string) error { return fault.NotFound.At(id, "what", "transfer "+id) }

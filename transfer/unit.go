@@ -110,19 +110,11 @@ func (r *Room) compose(p *Process, access *dataplane.Access) (evidence.Body, err
 	return evidence.Body{Digest: pending.Digest, Bytes: body, Class: class}, nil
 }
 
-// job is the data of our jobs.
-type job struct {
-	Process string `json:"process"`
-	Kind    Kind   `json:"kind"`
-	Digest  string `json:"digest"`         // of the message, which evidence keeps
-	Stray   string `json:"stray,omitzero"` // a pid of the counterpart that is not the bound one: only end it
-}
-
 func jobOf(p Process) (outbox.Job, error) {
-	return put(p, job{Process: p.ID, Kind: p.Pending.Kind, Digest: p.Pending.Digest}, p.Pending.Job)
+	return put(p, process.Job{Process: p.ID, Kind: p.Pending.Kind, Digest: p.Pending.Digest}, p.Pending.Job)
 }
 
-func put(p Process, j job, id string) (outbox.Job, error) {
+func put(p Process, j process.Job, id string) (outbox.Job, error) {
 	data, err := strictjson.Encode(j)
 	return outbox.Job{Participant: p.Participant, Lane: p.ID, ID: id, Kind: JobSend, Peer: p.Counterparty, Data: data}, err
 }
@@ -170,8 +162,8 @@ func (c *change) record(q Process, direction string, hashes, facts map[string]st
 // commit writes the change in one unit.
 func (r *Room) commit(ctx context.Context, c *change) error {
 	err := r.db.Update(ctx, func(tx store.Tx) error { return r.write(tx, c) })
-	if errors.Is(err, errMoved) {
-		r.known.Forget(key{c.p.Participant, c.p.ID})
+	if errors.Is(err, process.ErrMoved) {
+		r.book.Forget(c.p.Participant, c.p.ID)
 	}
 	return err
 }
@@ -181,7 +173,7 @@ func (r *Room) commit(ctx context.Context, c *change) error {
 func (r *Room) write(tx store.Tx, c *change) error {
 	q := c.p
 	who := q.Participant
-	q.Updated = r.c.Now() // here and not before, so that the feed has the order of the commits
+	q.Updated = c.now
 	bodies, jobs := c.bodies, c.jobs
 	if c.caller != nil {
 		if err := r.c.Identity.Spend(tx, who, *c.caller); err != nil {
@@ -205,10 +197,10 @@ func (r *Room) write(tx store.Tx, c *change) error {
 		bodies, jobs = append(bodies[:len(bodies):len(bodies)], body), append(jobs[:len(jobs):len(jobs)], j)
 	}
 	if c.fresh {
-		if err := insert(tx, q); err != nil {
+		if err := r.book.Insert(tx, q); err != nil {
 			return err
 		}
-	} else if err := save(tx, q, c.was); err != nil {
+	} else if err := r.book.Save(tx, q, c.was); err != nil {
 		return err
 	}
 	if err := turn(tx); err != nil {
@@ -238,12 +230,12 @@ func (r *Room) write(tx store.Tx, c *change) error {
 		}
 	}
 	if c.asks != c.waited {
-		if err := wait(tx, who, q.ID, c.asks); err != nil {
+		if err := r.book.Wait(tx, who, q.ID, c.asks); err != nil {
 			return err
 		}
 	}
 	if c.asks && r.c.Asker != nil {
-		lane, err := r.c.Asker.Ask(tx, who, watchKind, q.ID, q.Version)
+		lane, err := r.c.Asker.Ask(tx, who, "transfer", q.ID, q.Version)
 		c.asking = lane
 		if err != nil {
 			return fmt.Errorf("ask for a decision: %w", err)
@@ -254,7 +246,7 @@ func (r *Room) write(tx store.Tx, c *change) error {
 		if q.Pending != nil && len(jobs) > 0 {
 			for _, b := range bodies {
 				if b.Digest == q.Pending.Digest {
-					r.bodies.Put(b.Digest, b.Bytes)
+					r.sender.Hold(b.Digest, b.Bytes)
 				}
 			}
 		}
