@@ -99,9 +99,10 @@ func Open(c Config) (*Room, error) {
 	return r, nil
 }
 
-// Resolve finds a counterpart whose address people have fixed; else by its DID, the root, base or version document URL
-// of its connector, or the title that it was given. It reads the version
-// document and believes it for 5 minutes; nothing else is sent.
+// Resolve finds a counterpart whose address people have fixed, and asks nobody;
+// else by its DID, the root, base or version document URL of its connector, or
+// the title that it was given. Then it reads the version document and believes it
+// for 5 minutes; nothing else is sent.
 //
 // By DID, the base is what the document's CatalogService entry names, or its
 // DataService entry. By URL, the DID is the version entry's serviceId or the

@@ -337,3 +337,45 @@ func TestAFixedAddressIsTakenAsItIs(t *testing.T) {
 		}
 	}
 }
+
+func TestTheIdOfAFixedCounterpartIsComparedWhole(t *testing.T) {
+	t.Parallel()
+	r := room(t, storetest.Open(t, Schema), nil)
+	for _, who := range []Partner{
+		{DID: "alpha", Base: "http://127.0.0.1:1", Title: "zeta"}, // the id of another
+		{DID: "zeta", Base: "http://127.0.0.1:2", Title: "both"},
+		{DID: "urn:x:a/", Base: "http://127.0.0.1:3", Title: "both"},
+		{DID: "urn:x:a", Base: "http://127.0.0.1:4/"},
+	} {
+		if got, err := r.Fix(t.Context(), tokyo, who); err != nil || got.DID != who.DID || got.Base != strings.TrimRight(who.Base, "/") {
+			t.Fatalf("%s: %+v, %v", who.DID, got, err)
+		}
+	}
+	for who, base := range map[string]string{"alpha": "http://127.0.0.1:1", "zeta": "http://127.0.0.1:2", "urn:x:a/": "http://127.0.0.1:3",
+		"urn:x:a": "http://127.0.0.1:4", "http://127.0.0.1:4/": "http://127.0.0.1:4"} {
+		if got, err := r.Resolve(t.Context(), tokyo, who); err != nil || got.Base != base {
+			t.Errorf("%s: %+v, %v", who, got, err)
+		}
+	}
+	for _, who := range []string{"Alpha", "urn:x:a//", "alph"} {
+		if got, err := r.Resolve(t.Context(), tokyo, who); !errors.Is(err, fault.PartnerUnknown) {
+			t.Errorf("%s: %+v, %v", who, got, err)
+		}
+	}
+	if _, err := r.Resolve(t.Context(), tokyo, "both"); !errors.Is(err, fault.PartnerAmbiguous) {
+		t.Errorf("a title of two: %v", err)
+	}
+	if _, err := r.Fix(t.Context(), tokyo, Partner{DID: "alpha", Base: "http://127.0.0.1:9", Title: "new"}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := r.Resolve(t.Context(), tokyo, "http://127.0.0.1:1"); err == nil && got.DID == "alpha" {
+		t.Errorf("the address that it left still leads to it: %+v", got)
+	}
+	for _, who := range []Partner{{DID: " "}, {DID: "a\nb"}, {DID: "a\x00"}, {DID: "\xff"}, {DID: strings.Repeat("a", 2049)},
+		{DID: "a", Title: "did:web:bank.example"}, {DID: "a", Title: "https://bank.example"}, {DID: "a", Title: "b\tc"}} {
+		who.Base = "http://127.0.0.1:5"
+		if _, err := r.Fix(t.Context(), tokyo, who); !errors.Is(err, fault.PartnerName) {
+			t.Errorf("%q, %q: %v", who.DID, who.Title, err)
+		}
+	}
+}

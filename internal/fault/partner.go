@@ -20,7 +20,10 @@ var (
 	PartnerUnknown = Define("partner-unknown", 404,
 		Words{"no counterpart is known as {name}", "{name} という名前の相手方は登録されていません"},
 		Words{"give its DID (did:web:...) or the URL of its connector", "相手方の DID（did:web:...）またはコネクターの URL を指定してください"})
+	PartnerName = Define("partner-name", 422,
+		Words{"a counterpart cannot be called {name}", "相手方の名前として {name} は使えません"},
+		Words{"give one line of at most 2048 bytes; a title is no DID and no URL", "2048 バイト以内で改行のない名前を指定してください。表示名に DID や URL は使えません"})
 	PartnerAmbiguous = Define("partner-ambiguous", 409,
 		Words{"more than one counterpart is known as {name}", "{name} という名前の相手方が複数あります"},
-		Words{"give its DID instead: {known}", "名前の代わりに DID を指定してください: {known}"})
+		Words{"give its DID or id instead: {known}", "名前の代わりに DID または ID を指定してください: {known}"})
 )
