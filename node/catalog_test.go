@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"kakehashi/client"
+	"kakehashi/dataplane"
 	dsp "kakehashi/dsp/dsp2025"
 	"kakehashi/dsp/dsp2025/conform"
 	"kakehashi/evidence"
@@ -330,5 +331,26 @@ func TestAForbiddenDatasetIsAnUnknownOne(t *testing.T) {
 	}
 	if c, _ := a.catalogue("POST", "/catalog/request", request("")); slices.ContainsFunc(c.Dataset, func(d dsp.Dataset) bool { return d.ID == "urn:forbidden" }) {
 		t.Error("it is in the catalogue")
+	}
+}
+
+// HttpData-PULL stands for the first format over HTTP of a service that has no
+// such format of its own.
+func TestTheFormatThatHttpDataStandsFor(t *testing.T) {
+	t.Parallel()
+	serve := func(http.ResponseWriter, *http.Request, *dataplane.Session) {}
+	for _, c := range []struct {
+		have []dataplane.Format
+		want string
+	}{
+		{[]dataplane.Format{{Name: "TAXII21-PULL", Serve: serve}, {Name: "STIX-PULL", Serve: serve}}, "TAXII21-PULL"},
+		{[]dataplane.Format{{Name: "Mqtt-PULL"}, {Name: "Json-PUSH", Serve: serve}, {Name: "Json-PULL", Serve: serve}}, "Json-PULL"},
+		{[]dataplane.Format{{Name: "Json-PULL", Serve: serve}, {Name: "HttpData-PULL", Serve: serve}}, ""},
+		{[]dataplane.Format{{Name: "Mqtt-PULL"}}, ""},
+		{nil, ""},
+	} {
+		if f, ok := pullOverHTTP(c.have); f.Name != c.want || ok != (c.want != "") {
+			t.Errorf("%v: %q", c.have, f.Name)
+		}
 	}
 }
