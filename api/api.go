@@ -56,13 +56,14 @@ type Config struct {
 	Title        string
 	Version      string
 	MaxBody      int64
+	Stopping     <-chan struct{} // closed when streams shall end
 	Now          func() time.Time
 	Log          *slog.Logger
 }
 
 // Catalogs asks partners for what they offer; dsphttp.Client does.
 type Catalogs interface {
-	Catalog(ctx context.Context, p participant.ID, who partner.Partner) (dsp.Catalog, error)
+	Catalog(ctx context.Context, p participant.ID, who partner.Partner, w partner.Want) (partner.Shown, error)
 	Dataset(ctx context.Context, p participant.ID, who partner.Partner, id string) (dsp.Dataset, error)
 }
 

@@ -12,7 +12,6 @@ import (
 	"kakehashi/agreement"
 	"kakehashi/catalog"
 	"kakehashi/client"
-	dsp "kakehashi/dsp/dsp2025"
 	"kakehashi/evidence"
 	"kakehashi/internal/fault"
 	"kakehashi/internal/strictjson"
@@ -90,7 +89,7 @@ func (s *server) routes(api huma.API) {
 	handle(api, "DELETE", "/datasets/{id}", "withdraw-dataset", "End the offering of a dataset", s.withdraw)
 	handle(api, "GET", "/partners", "list-partners", "Counterparts that this node knows", s.partners)
 	handle(api, "POST", "/partners", "fix-partner", "Keep the address of a counterpart that announces itself nowhere", s.fixPartner)
-	handle(api, "GET", "/partner-catalog", "partner-catalog", "Ask a partner for its catalogue", s.partnerCatalog)
+	s.catalogues(api)
 	s.negotiations(api)
 	s.imports(api)
 	handle(api, "GET", "/agreements", "list-agreements", "Agreements, newest first", s.agreements)
@@ -108,6 +107,7 @@ func (s *server) routes(api huma.API) {
 	handle(api, "POST", "/transfers/{id}/termination", "terminate-transfer", "End a transfer", s.terminateTransfer)
 	handle(api, "GET", "/history", "history", "Timeline of a process", s.history)
 	handle(api, "POST", "/portal-links", "portal-link", "A link that opens the portal once", s.portalLink)
+	s.changes(api)
 	s.streams(api)
 }
 
@@ -173,29 +173,6 @@ func (s *server) fixPartner(ctx context.Context, p participant.ID, in *fixing) (
 type Named struct {
 	Lang
 	Partner string `query:"partner" required:"true" maxLength:"2048"`
-}
-
-func (s *server) partnerCatalog(ctx context.Context, p participant.ID, in *Named) (client.PartnerCatalog, error) {
-	who, err := s.Partners.Resolve(ctx, p, in.Partner)
-	if err != nil {
-		return client.PartnerCatalog{}, err
-	}
-	c, err := s.Catalogs.Catalog(ctx, p, who)
-	if err != nil {
-		return client.PartnerCatalog{}, err
-	}
-	out := client.PartnerCatalog{Partner: who.DID, Base: who.Base}
-	for _, d := range c.Dataset {
-		v := client.Dataset{ID: d.ID, Title: dsp.Text(d.Title), Description: dsp.Text(d.Description)}
-		for _, x := range d.Distribution {
-			v.Formats = append(v.Formats, x.Format)
-		}
-		for _, o := range d.HasPolicy {
-			v.Offers = append(v.Offers, client.Offer{ID: offerID(o), Policy: json.RawMessage(o), Terms: sentences(o, in.in())})
-		}
-		out.Datasets = append(out.Datasets, v)
-	}
-	return out, nil
 }
 
 func offerID(raw strictjson.Raw) string {

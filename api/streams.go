@@ -3,25 +3,20 @@ package api
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"io"
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"kakehashi/client"
 	"kakehashi/evidence"
 	"kakehashi/identity"
-	"kakehashi/internal/strictjson"
-	"kakehashi/internal/watch"
 	"kakehashi/participant"
 	"kakehashi/transfer"
 )
 
-// streams registers what is no JSON: events, bundles, anchors.
+// streams registers what is no JSON: bundles, anchors.
 func (s *server) streams(api huma.API) {
-	s.stream(api, "/events", "events", "Changes of processes, as server-sent events", "text/event-stream", s.events)
-	s.stream(api, "/evidence/bundle", "evidence-bundle", "The evidence of an agreement, as a .kh-evidence.zip", "application/zip", s.bundle)
-	s.stream(api, "/evidence/anchors", "evidence-anchors", "Trust lines of this participant, for whoever verifies its evidence", "text/plain; charset=utf-8", s.anchors)
+	stream(s, api, "/evidence/bundle", "evidence-bundle", "The evidence of an agreement, as a .kh-evidence.zip", "application/zip", s.bundle)
+	stream(s, api, "/evidence/anchors", "evidence-anchors", "Trust lines of this participant, for whoever verifies its evidence", "text/plain; charset=utf-8", s.anchors)
 }
 
 type streamed struct {
@@ -30,10 +25,12 @@ type streamed struct {
 
 // stream registers one operation whose body is prepared by f, so that an error
 // is still an error, and then written.
-func (s *server) stream(api huma.API, path, id, summary, contentType string, f func(context.Context, participant.ID, *streamed) (func(io.Writer, func()) error, error)) {
+func stream[I any](s *server, api huma.API, path, id, summary, contentType string,
+	f func(context.Context, participant.ID, *I) (func(io.Writer, func()) error, error),
+) {
 	huma.Register(api, huma.Operation{Method: "GET", Path: path, OperationID: id, Summary: summary,
 		Responses: map[string]*huma.Response{"200": {Description: summary, Content: map[string]*huma.MediaType{contentType: {}}}},
-	}, func(ctx context.Context, in *streamed) (*huma.StreamResponse, error) {
+	}, func(ctx context.Context, in *I) (*huma.StreamResponse, error) {
 		p, err := Caller(ctx)
 		if err != nil {
 			return nil, err
@@ -55,35 +52,6 @@ func (s *server) stream(api huma.API, path, id, summary, contentType string, f f
 			}
 		}}, nil
 	})
-}
-
-func (s *server) events(ctx context.Context, p participant.ID, _ *streamed) (func(io.Writer, func()) error, error) {
-	return func(w io.Writer, flush func()) error {
-		sub := s.Watch.Subscribe(watch.Filter{Participant: string(p)})
-		defer sub.Close()
-		if _, err := io.WriteString(w, ": open\n\n"); err != nil {
-			return err
-		}
-		for {
-			flush()
-			changes, lost, err := sub.Next(ctx)
-			if err != nil {
-				return err
-			}
-			if lost {
-				changes = append(changes, watch.Change{})
-			}
-			for _, c := range changes {
-				b, err := strictjson.Encode(client.Event{Kind: c.Kind, ID: c.ID, State: c.State, Version: c.Version, At: c.At})
-				if err != nil {
-					return err
-				}
-				if _, err := fmt.Fprintf(w, "data: %s\n\n", b); err != nil {
-					return err
-				}
-			}
-		}
-	}, nil
 }
 
 // bundle exports an agreement with its negotiation and its transfers.

@@ -5,7 +5,7 @@ import (
 	"unicode/utf8"
 )
 
-// like makes a test for a pattern with % and _. It is done here and not in SQL,
+// like makes a test for a pattern, valid UTF-8, with % and _. It is done here and not in SQL,
 // because the engines differ in what like says about capitals.
 func like(pattern string, fold bool) func(string) bool {
 	if fold {

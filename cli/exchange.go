@@ -136,52 +136,6 @@ func day(s string) (time.Time, error) {
 	return time.Parse(time.RFC3339, s)
 }
 
-// catalogCommand lists what we offer, or what a partner shows us.
-type catalogCommand struct {
-	Reach
-	Partner string `arg:"" optional:""`
-}
-
-func (k catalogCommand) Run(ctx context.Context, c *Context) error {
-	node, err := k.Client(c)
-	if err != nil {
-		return err
-	}
-	var all []client.Dataset
-	if k.Partner != "" {
-		got, err := node.PartnerCatalog(ctx, k.Partner)
-		if err != nil {
-			return err
-		}
-		all = got.Datasets
-	} else {
-		for cursor, more := "", true; more; more = cursor != "" {
-			page, err := node.Datasets(ctx, cursor)
-			if err != nil {
-				return err
-			}
-			all, cursor = append(all, page.Items...), page.Next
-		}
-	}
-	if len(all) == 0 {
-		return c.Say(c.Text.T("catalog.empty"))
-	}
-	for _, d := range all {
-		if err := c.Emit(d); err != nil {
-			return err
-		}
-		if err := c.Say(d.ID + "\n  " + d.Title); err != nil {
-			return err
-		}
-		for _, o := range d.Offers {
-			if err := c.Say("  " + strings.Join(o.Terms, "\n  ")); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
 // negotiateCommand asks a partner for an agreement and waits for it.
 type negotiateCommand struct {
 	Reach

@@ -90,6 +90,7 @@ func own() []Command {
 		{"publish", "exchange", func() any { return &publishCommand{} }},
 		{"partners", "exchange", func() any { return &partnersCommand{} }},
 		{"catalog", "exchange", func() any { return &catalogCommand{} }},
+		{"catalogs", "exchange", func() any { return &catalogsCommand{} }},
 		{"get", "exchange", func() any { return &getCommand{} }},
 		{"negotiate", "exchange", func() any { return &negotiateCommand{} }},
 		{"offer", "exchange", func() any { return &offerCommand{} }},

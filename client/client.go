@@ -8,11 +8,11 @@ package client
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -179,9 +179,52 @@ func (c *Client) FixPartner(ctx context.Context, f FixPartner) (Partner, error) 
 	return call[Partner](ctx, c, http.MethodPost, "/partners", f)
 }
 
-// PartnerCatalog asks a partner, named by DID, DSP address or title, for its catalogue.
+// PartnerCatalog asks a partner, named by DID, DSP address or title, for its
+// catalogue: the first 1,000 datasets of it.
 func (c *Client) PartnerCatalog(ctx context.Context, partner string) (PartnerCatalog, error) {
-	return call[PartnerCatalog](ctx, c, "GET", "/partner-catalog?partner="+url.QueryEscape(partner), nil)
+	return c.CatalogPart(ctx, partner, CatalogQuery{})
+}
+
+// CatalogPart asks a partner for a part of its catalogue.
+func (c *Client) CatalogPart(ctx context.Context, partner string, q CatalogQuery) (PartnerCatalog, error) {
+	v := url.Values{"partner": {partner}, "filter": q.Filter}
+	if q.Limit > 0 {
+		v.Set("limit", strconv.Itoa(q.Limit))
+	}
+	if q.Cursor != "" {
+		v.Set("cursor", q.Cursor)
+	}
+	return call[PartnerCatalog](ctx, c, "GET", "/partner-catalog?"+v.Encode(), nil)
+}
+
+// CatalogParts asks for one part after the other until there is no further one or
+// take says that it is enough.
+func (c *Client) CatalogParts(ctx context.Context, partner string, q CatalogQuery, take func(PartnerCatalog) (more bool)) error {
+	for {
+		part, err := c.CatalogPart(ctx, partner, q)
+		if err != nil {
+			return err
+		}
+		if q.Cursor = part.Next; !take(part) || q.Cursor == "" {
+			return nil
+		}
+	}
+}
+
+// Catalogs lists the further catalogues that we show.
+func (c *Client) Catalogs(ctx context.Context) (FurtherCatalogs, error) {
+	return call[FurtherCatalogs](ctx, c, "GET", "/catalogs", nil)
+}
+
+// AddCatalog shows a further catalogue inside our own.
+func (c *Client) AddCatalog(ctx context.Context, a AddCatalog) (FurtherCatalog, error) {
+	return call[FurtherCatalog](ctx, c, "POST", "/catalogs", a)
+}
+
+// RemoveCatalog ends that.
+func (c *Client) RemoveCatalog(ctx context.Context, id string) error {
+	_, err := call[struct{}](ctx, c, "DELETE", "/catalogs/"+esc(id), nil)
+	return err
 }
 
 // Negotiate starts a negotiation.
@@ -333,6 +376,3 @@ func waiting(d time.Duration, until []string) string {
 	}
 	return "?" + q.Encode()
 }
-
-// ErrStreamEnded is returned by Events when the node closed the stream.
-var ErrStreamEnded = errors.New("the event stream ended")

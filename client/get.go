@@ -71,16 +71,14 @@ func (g *getting) done(name string, pairs ...string) {
 }
 
 func (g *getting) run(ctx context.Context) error {
-	catalog, err := g.c.PartnerCatalog(ctx, g.w.Partner)
+	found, seen, err := g.find(ctx)
 	if err != nil {
 		return err
 	}
-	g.Provider = catalog.Partner
-	found, err := choose(catalog, g.w.Dataset)
-	if err != nil {
-		return err
+	g.done("catalog", "partner", g.Provider, "datasets", itoa(int64(seen)), "dataset", found.ID, "title", found.Title)
+	if found.Base != "" {
+		g.Provider = found.Base // another connector answers for it
 	}
-	g.done("catalog", "partner", catalog.Partner, "datasets", itoa(int64(len(catalog.Datasets))), "dataset", found.ID, "title", found.Title)
 	if err := g.agree(ctx, found); err != nil {
 		return err
 	}
@@ -103,21 +101,32 @@ func (g *getting) run(ctx context.Context) error {
 	return nil
 }
 
-// choose finds a dataset by its id, else by its title if only one has it.
-func choose(catalog PartnerCatalog, name string) (Dataset, error) {
+// find looks for a dataset by its id, else by its title if only one has it, in as
+// much of the catalogue as it takes; seen is how many it looked at.
+func (g *getting) find(ctx context.Context) (found Dataset, seen int, err error) {
 	var titled []Dataset
-	for _, d := range catalog.Datasets {
-		if d.ID == name {
-			return d, nil
+	err = g.c.CatalogParts(ctx, g.w.Partner, CatalogQuery{}, func(part PartnerCatalog) bool {
+		g.Provider = part.Partner
+		seen += len(part.Datasets)
+		for _, d := range part.Datasets {
+			if d.ID == g.w.Dataset {
+				found = d
+			}
+			if d.Title == g.w.Dataset && len(titled) < 2 {
+				titled = append(titled, d)
+			}
 		}
-		if d.Title == name {
-			titled = append(titled, d)
-		}
+		return found.ID == ""
+	})
+	switch {
+	case err != nil:
+		return found, seen, err
+	case found.ID != "":
+		return found, seen, nil
+	case len(titled) == 1:
+		return titled[0], seen, nil
 	}
-	if len(titled) == 1 {
-		return titled[0], nil
-	}
-	return Dataset{}, fault.DatasetNotShown.At(name, "dataset", name, "partner", catalog.Partner)
+	return found, seen, fault.DatasetNotShown.At(g.w.Dataset, "dataset", g.w.Dataset, "partner", g.Provider)
 }
 
 // agree uses the agreement in force or makes one.
@@ -125,7 +134,7 @@ func (g *getting) agree(ctx context.Context, d Dataset) error {
 	if !g.w.Fresh {
 		a, err := g.c.AgreementInForce(ctx, g.Provider, d.ID)
 		if err == nil {
-			g.Agreement = a.ID
+			g.Agreement, g.Provider = a.ID, a.Counterparty
 			g.done("agreement", "agreement", a.ID, "reused", "true")
 			return nil
 		}
@@ -140,7 +149,7 @@ func (g *getting) agree(ctx context.Context, d Dataset) error {
 	if n, err = g.c.AwaitNegotiation(ctx, n.ID, "FINALIZED"); err != nil {
 		return err
 	}
-	g.Agreement = n.Agreement
+	g.Agreement, g.Provider = n.Agreement, n.Counterparty
 	g.done("agreement", "agreement", n.Agreement, "negotiation", n.ID, "reused", "false")
 	return nil
 }

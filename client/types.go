@@ -23,6 +23,7 @@ type Dataset struct {
 	Asking      string   `json:"asking,omitempty" enum:"automatic,ask,each-step" doc:"Whether we are asked before agreeing: automatic when empty"`
 	Formats     []string `json:"formats,omitempty"`
 	Offers      []Offer  `json:"offers,omitempty"`
+	Base        string   `json:"base,omitempty" doc:"Address of the connector that answers for it, where that is not the partner's own: give it as the partner"`
 }
 
 // Offer is the terms of a dataset.
@@ -36,14 +37,43 @@ type Offer struct {
 type Datasets struct {
 	Items []Dataset `json:"items"`
 	Next  string    `json:"next,omitempty" doc:"Cursor of the next page"`
-	Total int       `json:"total,omitempty"`
+	Total int       `json:"total,omitempty" doc:"How many there are in all"`
 }
 
-// PartnerCatalog is what a partner shows us.
+// PartnerCatalog is what a partner shows us, or a part of it.
 type PartnerCatalog struct {
-	Partner  string    `json:"partner" doc:"The partner's DID"`
-	Base     string    `json:"base"`
-	Datasets []Dataset `json:"datasets"`
+	Partner  string           `json:"partner" doc:"The partner's DID"`
+	Base     string           `json:"base"`
+	Datasets []Dataset        `json:"datasets"`
+	Further  []FurtherCatalog `json:"further,omitempty" doc:"Catalogues elsewhere that it names; they are not asked"`
+	Next     string           `json:"next,omitempty" doc:"Cursor of what follows"`
+	Previous string           `json:"previous,omitempty" doc:"Cursor of the partner's page before"`
+	Cut      string           `json:"cut,omitempty" doc:"The page that the pages led back to, so that the rest cannot be read"`
+}
+
+// FurtherCatalog is a catalogue of somebody else that a catalogue names.
+type FurtherCatalog struct {
+	ID       string `json:"id"`
+	Title    string `json:"title,omitempty"`
+	Endpoint string `json:"endpoint" doc:"DSP base URL at which it is asked for"`
+}
+
+// FurtherCatalogs are those that this participant shows.
+type FurtherCatalogs struct {
+	Items []FurtherCatalog `json:"items"`
+}
+
+// AddCatalog shows a further catalogue inside our own.
+type AddCatalog struct {
+	Title    string `json:"title" minLength:"1" maxLength:"500"`
+	Endpoint string `json:"endpoint" doc:"DSP base URL at which it is asked for" minLength:"1" maxLength:"2048"`
+}
+
+// CatalogQuery picks a part of a partner's catalogue; the zero value is all of it.
+type CatalogQuery struct {
+	Filter []string // MEMBER OP VALUE, such as title~=tide; all must hold
+	Limit  int      // datasets at most; 0: 1,000
+	Cursor string   // Next or Previous of another part, with the same Filter
 }
 
 // Partner is a counterpart that this node has spoken with.
@@ -262,11 +292,12 @@ type Link struct {
 
 // Event is one change of a process, as the event stream carries it.
 type Event struct {
-	Kind    string    `json:"kind" enum:"negotiation,transfer"`
-	ID      string    `json:"id"`
-	State   string    `json:"state"`
-	Version int64     `json:"version"`
-	At      time.Time `json:"at"`
+	Kind     string    `json:"kind" enum:"negotiation,transfer"`
+	ID       string    `json:"id"`
+	State    string    `json:"state"`
+	Version  int64     `json:"version"`
+	At       time.Time `json:"at"`
+	Position string    `json:"-"` // of the stream, to go on after it later: Filter.After
 }
 
 // PublishFile offers a file of the node's machine.

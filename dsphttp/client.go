@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -27,12 +27,8 @@ import (
 // that keeps it can tell a node that was restored from yesterday.
 const CheckpointHeader = "Kakehashi-Checkpoint"
 
-// Bounds of what a client reads of an answer.
-const (
-	maxReply   = 1 << 20
-	maxCatalog = 16 << 20
-	maxPages   = 1000
-)
+// maxReply is how many bytes a client reads of an answer.
+const maxReply = 1 << 20
 
 // ClientConfig is what a Client needs.
 type ClientConfig struct {
@@ -47,6 +43,7 @@ type ClientConfig struct {
 type Client struct {
 	c     ClientConfig
 	shown *recent.Of[showing, shown]
+	pages *recent.Of[asked, page]
 }
 
 // showing is one dataset as one partner shows it to one participant.
@@ -67,7 +64,7 @@ const believed = 10 * time.Second
 
 // NewClient makes a client.
 func NewClient(c ClientConfig) *Client {
-	return &Client{c: c, shown: recent.New[showing, shown](1000)}
+	return &Client{c: c, shown: recent.New[showing, shown](1000), pages: recent.New[asked, page](remembering)}
 }
 
 // Send posts body to url. err is for an attempt without an answer; the status
@@ -87,70 +84,9 @@ func (c *Client) State(ctx context.Context, p participant.ID, counterparty, url 
 	return dsp.StateIn(reply), status, nil
 }
 
-// Catalog asks a provider for all that it shows us, page after page.
-func (c *Client) Catalog(ctx context.Context, p participant.ID, who partner.Partner) (dsp.Catalog, error) {
-	body, err := dsp.Marshal(&dsp.CatalogRequest{})
-	if err != nil {
-		return dsp.Catalog{}, err
-	}
-	var all dsp.Catalog
-	next := who.Base + dsp.PathCatalogRequest
-	for page := 0; next != ""; page++ {
-		if page == maxPages {
-			return all, fault.AnswerNotUnderstood.At(next, "partner", who.DID, "reason", "its catalogue does not end")
-		}
-		status, reply, header, err := c.do(ctx, p, who.DID, http.MethodPost, next, "CatalogRequestMessage", body, maxCatalog)
-		if err != nil {
-			return all, err
-		}
-		if status != http.StatusOK {
-			return all, refusal(who.DID, status, reply)
-		}
-		got, err := dsp.Decode[dsp.Catalog](reply)
-		if err != nil {
-			return all, fault.AnswerNotUnderstood.At(next, "partner", who.DID, "reason", fault.Of(err).What("en")).Because(err)
-		}
-		if page == 0 {
-			all = got
-		} else {
-			all.Dataset = append(all.Dataset, got.Dataset...)
-		}
-		for _, set := range got.Dataset {
-			c.shown.Put(showing{p, who.Base, set.ID}, shown{set, c.c.Now()})
-		}
-		if next, err = nextPage(next, header); err != nil {
-			return all, fault.AnswerNotUnderstood.At(next, "partner", who.DID, "reason", err.Error())
-		}
-	}
-	return all, nil
-}
-
-// Dataset asks a provider for one dataset; what it showed in the last 10 s is
-// believed.
-func (c *Client) Dataset(ctx context.Context, p participant.ID, who partner.Partner, id string) (dsp.Dataset, error) {
-	if s, ok := c.shown.Get(showing{p, who.Base, id}); ok && c.c.Now().Sub(s.at) < believed {
-		return s.Dataset, nil
-	}
-	at := who.Base + dsp.PathDatasets + url.PathEscape(id)
-	status, reply, _, err := c.do(ctx, p, who.DID, http.MethodGet, at, "dataset", nil, maxReply)
-	if err != nil {
-		return dsp.Dataset{}, err
-	}
-	if status == http.StatusNotFound {
-		return dsp.Dataset{}, fault.NotFound.At(at, "what", id)
-	}
-	if status != http.StatusOK {
-		return dsp.Dataset{}, refusal(who.DID, status, reply)
-	}
-	d, err := dsp.Decode[dsp.Dataset](reply)
-	if err != nil {
-		return d, fault.AnswerNotUnderstood.At(at, "partner", who.DID, "reason", fault.Of(err).What("en")).Because(err)
-	}
-	c.shown.Put(showing{p, who.Base, id}, shown{d, c.c.Now()})
-	return d, nil
-}
-
-func (c *Client) do(ctx context.Context, p participant.ID, counterparty, method, url, message string, body []byte, limit int64) (int, []byte, http.Header, error) {
+// do sends one request and reads the whole answer, at most limit bytes of it when
+// it is no longer compressed. headers are pairs of name and value.
+func (c *Client) do(ctx context.Context, p participant.ID, counterparty, method, url, message string, body []byte, limit int64, headers ...string) (int, []byte, http.Header, error) {
 	use := identity.Use{Message: message}
 	if body != nil {
 		use.Digest = evidence.Digest(body)
@@ -168,6 +104,9 @@ func (c *Client) do(ctx context.Context, p participant.ID, counterparty, method,
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
+	for i := 0; i+1 < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
 	resp, err := c.c.HTTP.Do(req)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -176,7 +115,10 @@ func (c *Client) do(ctx context.Context, p participant.ID, counterparty, method,
 		return 0, nil, nil, fault.PartnerUnreachable.At(url, "address", url).Because(err)
 	}
 	defer resp.Body.Close()
-	reply, err := strictjson.Read(resp.Body, limit)
+	reply, err := readBody(resp, limit)
+	if errors.Is(err, strictjson.ErrTooLarge) {
+		return 0, nil, nil, notUnderstood(counterparty, url, fmt.Sprintf("it is larger than %d bytes", limit), err)
+	}
 	if err != nil {
 		return 0, nil, nil, fault.PartnerUnreachable.At(url, "address", url).Because(fmt.Errorf("read the answer: %w", err))
 	}
@@ -201,38 +143,4 @@ func refusal(partner string, status int, reply []byte) error {
 		reason = strings.Join(reasons, "; ")
 	}
 	return fault.PartnerRefused.At("", "partner", partner, "status", status, "code", code, "reason", reason)
-}
-
-// nextPage finds rel="next" among Link headers (RFC 8288), on the same host.
-func nextPage(at string, h http.Header) (string, error) {
-	for _, line := range h.Values("Link") {
-		for _, link := range strings.Split(line, ",") {
-			target, params, ok := strings.Cut(strings.TrimSpace(link), ">")
-			if !ok || !strings.HasPrefix(target, "<") {
-				continue
-			}
-			for _, param := range strings.Split(params, ";") {
-				k, v, _ := strings.Cut(strings.TrimSpace(param), "=")
-				if !strings.EqualFold(k, "rel") || strings.Trim(v, `"`) != "next" {
-					continue
-				}
-				base, err := url.Parse(at)
-				if err != nil {
-					return "", err
-				}
-				next, err := base.Parse(target[1:])
-				if err != nil {
-					return "", err
-				}
-				if next.Host != base.Host || next.Scheme != base.Scheme {
-					return "", fmt.Errorf("the next page lies on another host, %s", next.Host)
-				}
-				if next.String() == at {
-					return "", fmt.Errorf("the next page is the same page")
-				}
-				return next.String(), nil
-			}
-		}
-	}
-	return "", nil
 }

@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	dsp "kakehashi/dsp/dsp2025"
+	"kakehashi/internal/strictjson"
 )
 
 // compressFrom is the size in bytes from which an answer is compressed for those
@@ -106,4 +107,21 @@ func holds(lines []string, tag string) bool {
 		}
 	}
 	return false
+}
+
+// readBody reads an answer of at most limit bytes, compressed or not: the limit
+// is on what comes out, so that a small answer cannot become a large one.
+func readBody(resp *http.Response, limit int64) ([]byte, error) {
+	switch strings.ToLower(resp.Header.Get("Content-Encoding")) {
+	case "gzip", "x-gzip":
+		if resp.StatusCode == http.StatusNotModified {
+			return nil, nil
+		}
+		r, err := gzip.NewReader(resp.Body)
+		if err != nil {
+			return nil, err
+		}
+		return strictjson.Read(r, limit)
+	}
+	return strictjson.Read(resp.Body, limit)
 }

@@ -163,7 +163,7 @@ func (r *Room) commit(ctx context.Context, c *change) error {
 // write is the unit: spend, save, drop, record, put, ask, conclude.
 func (r *Room) write(tx store.Tx, c *change) error {
 	who := c.p.Participant
-	c.p.Updated = c.now
+	c.p.Updated = r.c.Now() // here and not before, so that the feed has the order of the commits
 	if c.caller != nil {
 		if err := r.c.Identity.Spend(tx, who, *c.caller); err != nil {
 			return err

@@ -1,12 +1,18 @@
 package node
 
 import (
+	"fmt"
 	"net/http"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
+	"kakehashi/catalog"
 	"kakehashi/client"
+	"kakehashi/internal/strictjson"
+	"kakehashi/policy"
+	"kakehashi/store"
 )
 
 // BenchmarkExchange is a whole exchange between two nodes of this process, one
@@ -75,4 +81,58 @@ func exchangeOnce(b *testing.B, c *client.Client, base, dataset string) error {
 	}
 	_, err = c.AwaitTransfer(ctx, t.ID, "COMPLETED")
 	return err
+}
+
+// BenchmarkCatalogue asks for the first 100 of 10,000 datasets, and for all of
+// them, from node to node: signed requests, evidence, compressed pages. The
+// consumer's side and both sides' signatures are in the figure.
+func BenchmarkCatalogue(b *testing.B) {
+	const all = 10_000
+	tokyo, brussels := newPlace(b, "tokyo"), newPlace(b, "brussels")
+	provider, consumer := tokyo.start(b, nil), brussels.start(b, nil)
+	room := catalog.Open(catalog.Config{DB: provider.db, Policy: policy.New(policy.Config{Now: time.Now}), Evidence: provider.evidence, Now: time.Now})
+	for i := 0; i < all; i += 500 {
+		err := provider.db.Update(b.Context(), func(tx store.Tx) error {
+			for j := i; j < i+500; j++ {
+				_, err := room.Publish(tx, "tokyo", catalog.Dataset{ID: fmt.Sprintf("urn:x:%05d", j), Title: fmt.Sprintf("Dataset %d", j), Description: "counts of a week",
+					Service: "files", Formats: []string{catalog.HTTPPull}, Offers: []catalog.Offer{{Policy: strictjson.Raw(terms(time.Now()))}}})
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	c, who := consumer.client(), provider.participants.All()[0].DID
+	count := func(q client.CatalogQuery) (n int) {
+		err := c.CatalogParts(b.Context(), who, q, func(p client.PartnerCatalog) bool {
+			n += len(p.Datasets)
+			return q.Limit == 0
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+		return n
+	}
+	for _, x := range []struct {
+		name string
+		q    client.CatalogQuery
+		want int
+	}{
+		{"first 100", client.CatalogQuery{Limit: 100}, 100},
+		{"one by title", client.CatalogQuery{Limit: 100, Filter: []string{"title=Dataset 7777"}}, 1},
+		{"one by id", client.CatalogQuery{Limit: 100, Filter: []string{"id=urn:x:07777"}}, 1},
+		{"all", client.CatalogQuery{}, all},
+	} {
+		b.Run(x.name, func(b *testing.B) {
+			for b.Loop() {
+				if n := count(x.q); n != x.want {
+					b.Fatalf("%d datasets", n)
+				}
+			}
+		})
+	}
 }

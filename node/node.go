@@ -75,7 +75,7 @@ type Node struct {
 	publicAddr, adminAddr   string
 	listenPublic, listenAdm net.Listener
 	token                   string
-	ready                   chan struct{}
+	ready, stopping         chan struct{}
 }
 
 // tokenFile holds the API token that the command line uses on this machine.
@@ -102,7 +102,7 @@ func Open(ctx context.Context, c Config) (_ *Node, err error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	n := &Node{c: c, ready: make(chan struct{})}
+	n := &Node{c: c, ready: make(chan struct{}), stopping: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, n.close())
@@ -229,7 +229,7 @@ func (n *Node) openRooms(ctx context.Context) error {
 	management := api.New(api.Config{DB: n.db, Accounts: accounts, Participants: n.participants, Partners: partners, Catalog: offers,
 		Agreements: n.agreements, Negotiations: negotiations, Transfers: n.transfers, Evidence: n.evidence, Catalogs: wire, Watch: hub,
 		Services: running, EndAgreement: n.EndAgreement, Portal: n.AdminURL(), Title: title, Version: n.c.Version,
-		MaxBody: int64(s.MaxMessageBytes), Now: now, Log: log})
+		Stopping: n.stopping, MaxBody: int64(s.MaxMessageBytes), Now: now, Log: log})
 	mux := http.NewServeMux()
 	mux.Handle("/api/v1/", management)
 	mux.Handle("/", portal.New(portal.Config{Accounts: accounts, Participants: n.participants, Catalog: offers, Agreements: n.agreements,
@@ -387,6 +387,7 @@ func (n *Node) Run(ctx context.Context) error {
 	lanes.Go(func() error { n.transfers.Run(sending, hosted); return nil })
 
 	servers := []*http.Server{n.server(n.public), n.server(n.admin)}
+	servers[1].RegisterOnShutdown(func() { close(n.stopping) })
 	for i, l := range []net.Listener{n.listenPublic, n.listenAdm} {
 		g.Go(func() error {
 			var err error

@@ -41,7 +41,7 @@ type Book[P Kept] struct {
 	decode func(Head, []byte) (P, error)
 	known  *recent.Of[key, P]
 
-	insert, save, read, wait, goOn, count string
+	insert, save, read, wait, goOn, count, feed string
 }
 
 type key struct {
@@ -76,6 +76,7 @@ func NewBook[P Kept](name string, db store.DB, w Watch, decode func(Head, []byte
 		goOn: of(`DELETE FROM {name}_waiting WHERE participant = $1 AND id = $2`),
 		count: of(`SELECT COUNT(*) FROM {name}_processes WHERE participant = $1 AND counterparty = $2
 			AND state NOT IN ('FINALIZED', 'COMPLETED', 'TERMINATED')`),
+		feed: feedOf(name),
 	}
 }
 

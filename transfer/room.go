@@ -20,6 +20,7 @@ import (
 	"kakehashi/evidence"
 	"kakehashi/identity"
 	"kakehashi/internal/fault"
+	"kakehashi/internal/watch"
 	"kakehashi/outbox"
 	"kakehashi/participant"
 	"kakehashi/process"
@@ -308,6 +309,12 @@ func (r *Room) Await(ctx context.Context, p participant.ID, id string, done func
 // to 1000, else 100); more says that there is more.
 func (r *Room) Waiting(ctx context.Context, p participant.ID, limit int) (out []Process, more bool, err error) {
 	return r.book.Waiting(ctx, p, limit)
+}
+
+// Changed lists what is newer than a moment, in the order of the changes: each
+// process once, at its newest state; see process.Book.
+func (r *Room) Changed(ctx context.Context, p participant.ID, id string, since time.Time, after string) ([]watch.Change, error) {
+	return r.book.Changed(ctx, p, id, since, after)
 }
 
 // ring runs after a commit.

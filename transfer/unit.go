@@ -173,7 +173,7 @@ func (r *Room) commit(ctx context.Context, c *change) error {
 func (r *Room) write(tx store.Tx, c *change) error {
 	q := c.p
 	who := q.Participant
-	q.Updated = c.now
+	q.Updated = r.c.Now() // here and not before, so that the feed has the order of the commits
 	bodies, jobs := c.bodies, c.jobs
 	if c.caller != nil {
 		if err := r.c.Identity.Spend(tx, who, *c.caller); err != nil {
