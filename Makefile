@@ -1,5 +1,5 @@
 # Every target can be run by hand; .ci/run runs what a submission must pass.
-.PHONY: test race vet fmt demo bench build tck fuzz
+.PHONY: test race vet fmt demo bench build tck edc fuzz
 
 test: ## what the README names
 	go test ./...
@@ -40,3 +40,6 @@ fuzz: ## each Fuzz function of the repo for FUZZTIME, one after the other; FUZZ 
 	    go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5s $$p || failed="$$failed $$p.$$f"; \
 	  done; done; \
 	if [ -n "$$failed" ]; then echo "failed:$$failed"; exit 1; fi
+
+edc: ## Eclipse EDC as the counterpart, both ways
+	@d=$$(mktemp -d) && trap 'rm -rf "$$d"' EXIT && go build -trimpath -o "$$d/edc" ./conformance/edc && "$$d/edc"
