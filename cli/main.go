@@ -99,6 +99,7 @@ func own() []Command {
 		{"terminate", "exchange", func() any { return &terminateCommand{} }},
 		{"transfer", "exchange", func() any { return &transferCommand{} }},
 		{"exchanges", "exchange", func() any { return &exchangesCommand{} }},
+		{"watch", "exchange", func() any { return &watchCommand{} }},
 		{"agreements", "exchange", func() any { return &agreementsCommand{} }},
 		{"import", "node", func() any { return &importCommand{} }},
 		{"portal", "node", func() any { return &portalCommand{} }},
