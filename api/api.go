@@ -29,6 +29,7 @@ import (
 	"kakehashi/internal/strictjson"
 	"kakehashi/internal/watch"
 	"kakehashi/negotiation"
+	"kakehashi/outbox"
 	"kakehashi/participant"
 	"kakehashi/partner"
 	"kakehashi/services"
@@ -47,6 +48,7 @@ type Config struct {
 	Negotiations *negotiation.Room
 	Transfers    *transfer.Room
 	Evidence     *evidence.Log
+	Outbox       *outbox.Queue
 	Catalogs     Catalogs
 	Watch        *watch.Hub
 	Services     []services.Service

@@ -108,6 +108,7 @@ func (s *server) routes(api huma.API) {
 	handle(api, "GET", "/history", "history", "Timeline of a process", s.history)
 	handle(api, "POST", "/portal-links", "portal-link", "A link that opens the portal once", s.portalLink)
 	s.changes(api)
+	s.work(api)
 	s.streams(api)
 }
 

@@ -96,6 +96,7 @@ func own() []Command {
 		{"offer", "exchange", func() any { return &offerCommand{} }},
 		{"waiting", "exchange", func() any { return &waitingCommand{} }},
 		{"decide", "exchange", func() any { return &decideCommand{} }},
+		{"work", "exchange", func() any { return &workCommand{} }},
 		{"terminate", "exchange", func() any { return &terminateCommand{} }},
 		{"transfer", "exchange", func() any { return &transferCommand{} }},
 		{"exchanges", "exchange", func() any { return &exchangesCommand{} }},

@@ -81,7 +81,7 @@ func New(c Config) *Webhook {
 		Timeout:       timeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
-	c.Outbox.Handle(jobAsk, w.ask)
+	c.Outbox.Handle(jobAsk, w.ask, outbox.About(about))
 	return w
 }
 
@@ -105,6 +105,12 @@ func (w *Webhook) Ask(tx store.Tx, p participant.ID, kind, id string, version in
 	}
 	lane := "decision:" + id
 	return lane, w.c.Outbox.Put(tx, outbox.Job{Participant: p, Lane: lane, ID: ids.Short(), Kind: jobAsk, Peer: "decision webhook", Data: data})
+}
+
+func about(j outbox.Job) outbox.Subject {
+	var a asked
+	_ = strictjson.Decode(j.Data, &a) // a job that cannot be read is about nothing
+	return outbox.Subject{Process: a.ID}
 }
 
 // ask is one call. The decision is taken in a unit of its own and counts for the

@@ -134,7 +134,7 @@ func Open(c Config) (*Room, error) {
 		r.decider = ByTerms{}
 	}
 	r.quota = process.NewQuota(c.MaxOpen, r.book.CountOpen)
-	c.Outbox.Handle(JobSend, r.send, outbox.OnFail(r.failed))
+	c.Outbox.Handle(JobSend, r.send, outbox.OnFail(r.failed), outbox.About(process.About))
 	return r, nil
 }
 

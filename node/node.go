@@ -227,7 +227,7 @@ func (n *Node) openRooms(ctx context.Context) error {
 		title = s.Participant
 	}
 	management := api.New(api.Config{DB: n.db, Accounts: accounts, Participants: n.participants, Partners: partners, Catalog: offers,
-		Agreements: n.agreements, Negotiations: negotiations, Transfers: n.transfers, Evidence: n.evidence, Catalogs: wire, Watch: hub,
+		Agreements: n.agreements, Negotiations: negotiations, Transfers: n.transfers, Evidence: n.evidence, Outbox: n.outbox, Catalogs: wire, Watch: hub,
 		Services: running, EndAgreement: n.EndAgreement, Portal: n.AdminURL(), Title: title, Version: n.c.Version,
 		Stopping: n.stopping, MaxBody: int64(s.MaxMessageBytes), Now: now, Log: log})
 	mux := http.NewServeMux()

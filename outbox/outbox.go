@@ -132,8 +132,9 @@ type Queue struct {
 }
 
 type kind struct {
-	do   Handler
-	fail Fail
+	do    Handler
+	fail  Fail
+	about func(Job) Subject
 }
 
 type key struct {

@@ -40,6 +40,7 @@ WHERE participant = $1 AND id = $2 RETURNING id`
 	pageOf  = `SELECT ` + columns + ` FROM outbox_jobs
 WHERE owner = $1 AND (participant, id) > ($2, $3) ORDER BY participant, id LIMIT $4`
 	oneOf     = `SELECT ` + columns + ` FROM outbox_jobs WHERE owner = $1 AND participant = $2 AND id = $3`
+	anyOf     = `SELECT ` + columns + ` FROM outbox_jobs WHERE participant = $1 AND id = $2`
 	overdueOf = `SELECT participant, id FROM outbox_jobs WHERE owner = $1 AND parked = FALSE AND due < $2
 AND (participant, id) > ($3, $4) ORDER BY participant, id LIMIT $5`
 	parkedOf = `SELECT ` + columns + ` FROM outbox_jobs WHERE participant = $1 AND parked = TRUE ORDER BY created, id LIMIT 1000`

@@ -84,6 +84,15 @@ func ReadJob(j outbox.Job) (Job, error) {
 	return d, nil
 }
 
+// About tells which process a job of a room is for, and which message it sends.
+func About(j outbox.Job) outbox.Subject {
+	var d Job
+	if strictjson.DecodeOpen(j.Data, &d) != nil {
+		return outbox.Subject{Process: j.Lane}
+	}
+	return outbox.Subject{Process: d.Process, Message: d.Kind.Type()}
+}
+
 // Put is the outbox's job for d in the lane of its process.
 func (h Head) Put(kind, id string, d Job) (outbox.Job, error) {
 	data, err := strictjson.Encode(d)

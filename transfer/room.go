@@ -154,9 +154,9 @@ func Open(c Config) (*Room, error) {
 		r.c.Finish = time.Minute
 	}
 	r.quota = process.NewQuota(c.MaxOpen, r.book.CountOpen)
-	c.Outbox.Handle(JobSend, r.send, outbox.OnFail(r.failed))
-	c.Outbox.Handle(JobPush, r.push, outbox.OnFail(r.unpushed))
-	c.Outbox.Handle(JobFinish, r.finish)
+	c.Outbox.Handle(JobSend, r.send, outbox.OnFail(r.failed), outbox.About(process.About))
+	c.Outbox.Handle(JobPush, r.push, outbox.OnFail(r.unpushed), outbox.About(process.About))
+	c.Outbox.Handle(JobFinish, r.finish, outbox.About(process.About))
 	return r, nil
 }
 
