@@ -1,22 +1,31 @@
 package dsphttp
 
 import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"os"
 	"sync"
 	"time"
 
 	"kakehashi/internal/fault"
 	"kakehashi/internal/recent"
+	"kakehashi/internal/strictjson"
 	"kakehashi/participant"
 )
 
-// pace bounds how fast one counterpart may send to one participant: a bucket that
-// holds a second's worth.
-type pace struct {
+// pace bounds how fast each sender may send: a bucket that holds a second's
+// worth.
+type pace[K comparable] struct {
 	rate    int // messages a second; 0 is no limit
+	kind    *fault.Kind
 	now     func() time.Time
-	buckets *recent.Of[sender, *bucket]
+	buckets *recent.Of[K, *bucket]
 }
 
+// sender is a caller that has been authenticated.
 type sender struct {
 	p      participant.ID
 	caller string
@@ -26,34 +35,134 @@ type bucket struct {
 	mu   sync.Mutex
 	left float64
 	at   time.Time
+	told time.Time // when the log was last told
 }
 
 // maxSenders bounds the buckets; one that is forgotten begins full.
 const maxSenders = 10_000
 
-func newPace(rate int, now func() time.Time) *pace {
-	return &pace{rate: rate, now: now, buckets: recent.New[sender, *bucket](maxSenders)}
+// tellEvery is how often the log hears that one sender is too fast.
+const tellEvery = time.Minute
+
+func newPace[K comparable](rate int, kind *fault.Kind, now func() time.Time) *pace[K] {
+	return &pace[K]{rate: rate, kind: kind, now: now, buckets: recent.New[K, *bucket](maxSenders)}
 }
 
-// take counts one message of an authenticated caller; fault.TooFast when it is
-// one too many.
-func (l *pace) take(p participant.ID, caller string) error {
+// take counts one message; the error, a fault of the pace's kind, is for one too
+// many. tell says that nobody was told of this sender for a minute.
+func (l *pace[K]) take(k K) (tell bool, err error) {
 	if l.rate == 0 {
-		return nil
+		return false, nil
 	}
-	k, now := sender{p, caller}, l.now()
+	now := l.now()
 	b, ok := l.buckets.Get(k)
 	if !ok {
-		b = &bucket{left: float64(l.rate), at: now}
-		l.buckets.Put(k, b)
+		b = l.buckets.GetOrPut(k, &bucket{left: float64(l.rate), at: now})
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.left = min(float64(l.rate), b.left+now.Sub(b.at).Seconds()*float64(l.rate))
-	b.at = now
-	if b.left < 1 {
-		return fault.TooFast.At("", "limit", l.rate)
+	if past := now.Sub(b.at); past > 0 {
+		b.left, b.at = min(float64(l.rate), b.left+past.Seconds()*float64(l.rate)), now
 	}
-	b.left--
+	if b.left >= 1 {
+		b.left--
+		return false, nil
+	}
+	if tell = b.told.IsZero() || now.Sub(b.told) >= tellEvery; tell {
+		b.told = now
+	}
+	return tell, l.kind.At("", "limit", l.rate)
+}
+
+// paced counts a request of the address that it comes from, whoever sends it. It
+// answers one that is too many, and says whether to go on.
+func (s *Server) paced(c *call) bool {
+	tell, err := s.addresses.take(from(c.r.RemoteAddr))
+	return s.within(c, tell, err)
+}
+
+// pacedCaller is paced for a counterpart that has shown who it is.
+func (s *Server) pacedCaller(c *call) bool {
+	tell, err := s.callers.take(sender{c.p.ID, c.caller.ID})
+	return s.within(c, tell, err)
+}
+
+func (s *Server) within(c *call, tell bool, err error) bool {
+	if err == nil {
+		return true
+	}
+	if tell { // an address is personal data, so it is not named
+		s.c.Log.WarnContext(c.r.Context(), "too many requests, some are refused", "participant", string(c.p.ID),
+			"counterparty", c.caller.ID, "code", fault.Of(err).Kind.Code)
+	}
+	c.fail(s, err)
+	return false
+}
+
+// from is whom an address belongs to: of IPv6 one network of 64 bits is one
+// sender, for its owner has all of its addresses.
+func from(remote string) netip.Prefix {
+	at, err := netip.ParseAddrPort(remote)
+	if err != nil {
+		return netip.Prefix{}
+	}
+	a := at.Addr().Unmap().WithZone("")
+	bits := 32
+	if a.Is6() {
+		bits = 64
+	}
+	p, err := a.Prefix(bits)
+	if err != nil {
+		return netip.Prefix{}
+	}
+	return p
+}
+
+// slowest is how long a message may take to arrive, and an answer to be taken: a
+// counterpart that dribbles or reads nothing holds no connection for longer.
+const slowest = 30 * time.Second
+
+// read takes the body in, within the time that one may take.
+func (s *Server) read(c *call) ([]byte, error) {
+	s.deadline(c, (*http.ResponseController).SetReadDeadline, s.slowest)
+	b, err := strictjson.Read(c.r.Body, s.c.MaxBody)
+	switch {
+	case err == nil:
+		// What was read in time may be worked on for longer.
+		s.deadline(c, (*http.ResponseController).SetReadDeadline, 0)
+		return b, nil
+	case errors.Is(err, strictjson.ErrTooLarge):
+		return nil, fault.TooLarge.At("", "limit", s.c.MaxBody)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, fault.TooSlow.At("", "within", s.slowest)
+	}
+	return nil, fault.BadMessage.At("", "reason", "the body could not be read").Because(err)
+}
+
+// write puts the answer on its way, whole, within the time that one may take.
+func (s *Server) write(c *call, status int, body []byte) error {
+	s.deadline(c, (*http.ResponseController).SetWriteDeadline, s.slowest)
+	c.w.WriteHeader(status)
+	if c.r.Method != http.MethodHead && status != http.StatusNotModified {
+		if _, err := c.w.Write(body); err != nil {
+			return err
+		}
+	}
+	if err := http.NewResponseController(c.w).Flush(); err != nil {
+		return err
+	}
+	s.deadline(c, (*http.ResponseController).SetWriteDeadline, 0)
 	return nil
+}
+
+// deadline sets one of the connection's deadlines, 0 for none. They are the
+// system's and follow its clock.
+func (s *Server) deadline(c *call, set func(*http.ResponseController, time.Time) error, in time.Duration) {
+	var at time.Time
+	if in > 0 {
+		at = time.Now().Add(in)
+	}
+	if err := set(http.NewResponseController(c.w), at); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		s.c.Log.Log(context.WithoutCancel(c.r.Context()), slog.LevelDebug, "no deadline on a connection", "err", err)
+	}
 }

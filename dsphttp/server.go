@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"mime"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -43,6 +44,7 @@ type ServerConfig struct {
 	Outbox       *outbox.Queue
 	MaxBody      int64 // bytes of one message
 	Rate         int   // messages a second of one counterpart; 0: no limit
+	AddressRate  int   // requests a second from one address, before anybody is asked who it is; 0: no limit
 	Now          func() time.Time
 	Log          *slog.Logger
 }
@@ -51,12 +53,17 @@ type ServerConfig struct {
 // their version and DID documents. It routes by itself: below the base paths
 // every answer, 404 and 405 too, is the protocol's own error body.
 type Server struct {
-	c    ServerConfig
-	pace *pace
+	c         ServerConfig
+	callers   *pace[sender]
+	addresses *pace[netip.Prefix]
+	slowest   time.Duration
 }
 
 // NewServer makes the handler.
-func NewServer(c ServerConfig) *Server { return &Server{c, newPace(c.Rate, c.Now)} }
+func NewServer(c ServerConfig) *Server {
+	return &Server{c: c, slowest: slowest, callers: newPace[sender](c.Rate, fault.TooFast, c.Now),
+		addresses: newPace[netip.Prefix](c.AddressRate, fault.TooManyRequests, c.Now)}
+}
 
 // area is the part of the protocol that an address belongs to; it decides the
 // type of an error body.
@@ -107,7 +114,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // version answers unversioned and without authentication (DSP 2025-1, 4.3).
 func (s *Server) version(c *call, base, at string) {
-	if !c.method(s, http.MethodGet) {
+	if !c.method(s, http.MethodGet) || !s.paced(c) {
 		return
 	}
 	path := base
@@ -133,7 +140,7 @@ func (s *Server) auth() *dsp.Auth {
 }
 
 func (s *Server) document(c *call) {
-	if !c.method(s, http.MethodGet) {
+	if !c.method(s, http.MethodGet) || !s.paced(c) {
 		return
 	}
 	d, err := identity.Document(s.c.Participants, c.p.ID)
@@ -243,19 +250,17 @@ func (s *Server) routeProcess(c *call, parts []string, m messages, post, show fu
 // admit reads the body and finds out who is calling. It answers a request that
 // is refused, and says whether to go on.
 func (s *Server) admit(c *call, message string) bool {
+	if !s.paced(c) {
+		return false
+	}
 	if c.r.Method == http.MethodPost {
 		if t, _, err := mime.ParseMediaType(c.r.Header.Get("Content-Type")); err != nil || t != "application/json" && t != "application/ld+json" {
 			c.fail(s, fault.UnsupportedMedia.At("Content-Type", "type", c.r.Header.Get("Content-Type")))
 			return false
 		}
 		var err error
-		c.body, err = strictjson.Read(c.r.Body, s.c.MaxBody)
-		if errors.Is(err, strictjson.ErrTooLarge) {
-			c.fail(s, fault.TooLarge.At("", "limit", s.c.MaxBody))
-			return false
-		}
-		if err != nil {
-			c.fail(s, fault.BadMessage.At("", "reason", "the body could not be read").Because(err))
+		if c.body, err = s.read(c); err != nil {
+			c.fail(s, err)
 			return false
 		}
 	}
@@ -269,11 +274,7 @@ func (s *Server) admit(c *call, message string) bool {
 		return false
 	}
 	c.caller = caller
-	if err := s.pace.take(c.p.ID, caller.ID); err != nil {
-		c.fail(s, err)
-		return false
-	}
-	return true
+	return s.pacedCaller(c)
 }
 
 func (s *Server) negotiation(c *call) {
@@ -359,15 +360,8 @@ func (c *call) answer(s *Server, status int, body []byte) {
 			h.Set(CheckpointHeader, base64.StdEncoding.EncodeToString(note))
 		}
 	}
-	c.w.WriteHeader(status)
-	if c.r.Method == http.MethodHead || status == http.StatusNotModified {
-		return
-	}
-	if _, err := c.w.Write(body); err != nil {
+	if err := s.write(c, status, body); err != nil {
 		s.c.Log.DebugContext(c.r.Context(), "answer not delivered", "participant", string(c.p.ID), "err", err)
-	}
-	if err := http.NewResponseController(c.w).Flush(); err != nil {
-		s.c.Log.DebugContext(c.r.Context(), "answer not flushed", "participant", string(c.p.ID), "err", err)
 	}
 }
 
@@ -382,10 +376,13 @@ func (c *call) failFor(s *Server, err error, consumer, provider string) {
 		return // nobody is there to read
 	}
 	f := fault.Of(err)
-	if f.Kind.Status >= 500 {
+	switch {
+	case f.Kind.Status == http.StatusTooManyRequests: // a flood is no flood of the log
+		s.c.Log.DebugContext(c.r.Context(), "request refused", "participant", string(c.p.ID), "counterparty", c.caller.ID, "code", f.Kind.Code)
+	case f.Kind.Status >= 500:
 		s.c.Log.ErrorContext(c.r.Context(), "request failed", "participant", string(c.p.ID), "path", c.r.URL.Path,
 			"counterparty", c.caller.ID, "err", err)
-	} else {
+	default:
 		s.c.Log.InfoContext(c.r.Context(), "request refused", "participant", string(c.p.ID), "path", c.r.URL.Path,
 			"counterparty", c.caller.ID, "code", f.Kind.Code)
 	}

@@ -220,7 +220,7 @@ func (n *Node) openRooms(ctx context.Context) error {
 
 	protocol := dsphttp.NewServer(dsphttp.ServerConfig{DB: n.db, Participants: n.participants, Identity: n.identity, Partners: partners,
 		Catalog: offers, Negotiations: negotiations, Transfers: n.transfers, Evidence: n.evidence, Outbox: n.outbox,
-		MaxBody: int64(s.MaxMessageBytes), Rate: s.PartnerRate, Now: now, Log: log})
+		MaxBody: int64(s.MaxMessageBytes), Rate: s.PartnerRate, AddressRate: s.AddressRate, Now: now, Log: log})
 	n.public = n.publicFace(protocol)
 	title := s.Title
 	if title == "" {

@@ -8,4 +8,10 @@ var (
 	TooFast = Define("too-fast", 429,
 		Words{"more than {limit} messages a second came from you", "送信されたメッセージが毎秒 {limit} 件を超えています"},
 		Words{"wait as long as Retry-After says, then send it again", "Retry-After の時間だけ待ってから再送してください"})
+	TooManyRequests = Define("too-many-requests", 429,
+		Words{"more than {limit} requests a second came from your network address", "同じネットワークアドレスからのリクエストが毎秒 {limit} 件を超えています"},
+		Words{"wait as long as Retry-After says, then send it again", "Retry-After の時間だけ待ってから再送してください"})
+	TooSlow = Define("too-slow", 408,
+		Words{"the message did not arrive whole within {within}", "メッセージ全体が {within} 以内に届きませんでした"},
+		Words{"send it again at once and without a break", "途切れさせずに、もう一度送信してください"})
 )

@@ -32,6 +32,21 @@ func (o *Of[K, V]) Get(k K) (V, bool) {
 	return v, ok
 }
 
+// GetOrPut gives what is remembered under k, else it remembers v and gives it:
+// two who ask at once get the same.
+func (o *Of[K, V]) GetOrPut(k K, v V) V {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	old, ok := o.fresh[k]
+	if !ok {
+		if old, ok = o.stale[k]; !ok {
+			old = v
+		}
+		o.put(k, old)
+	}
+	return old
+}
+
 // Put remembers v under k.
 func (o *Of[K, V]) Put(k K, v V) {
 	o.mu.Lock()

@@ -35,3 +35,18 @@ func TestAnOlderValueDoesNotReplaceANewerOne(t *testing.T) {
 		t.Fatalf("got %d", v)
 	}
 }
+
+func TestWhatIsRememberedIsNotPutAgain(t *testing.T) {
+	t.Parallel()
+	o := New[string, int](1)
+	if v := o.GetOrPut("k", 1); v != 1 {
+		t.Fatalf("got %d", v)
+	}
+	o.Put("another", 0) // "k" is in the older generation now
+	if v := o.GetOrPut("k", 2); v != 1 {
+		t.Fatalf("got %d", v)
+	}
+	if v, ok := o.Get("k"); !ok || v != 1 {
+		t.Fatalf("got %d, %v", v, ok)
+	}
+}
