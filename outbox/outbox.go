@@ -284,6 +284,12 @@ func Permanent(err error) error {
 	return permanent{err}
 }
 
+// IsPermanent says that err was marked by Permanent.
+func IsPermanent(err error) bool {
+	var final permanent
+	return errors.As(err, &final)
+}
+
 type retryAfter struct {
 	error
 	after time.Duration

@@ -111,8 +111,7 @@ func (q *Queue) attempt(ctx context.Context, it *item, k kind, j Job, waited tim
 	o := outcome{open: true, counted: true, attempts: j.Attempts + 1, text: clip(err.Error())}
 	o.wait = q.pause(j.Attempts, err)
 	o.waited = waited + q.cfg.Now().Sub(began) + o.wait
-	var final permanent
-	lost := errors.As(err, &final)
+	lost := IsPermanent(err)
 	if !lost && o.waited > q.cfg.GiveUp {
 		lost = true
 		err = fault.GaveUp.At(j.Lane, "attempts", o.attempts, "span", (o.waited - o.wait).Round(time.Second)).Because(err)
