@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"kakehashi/internal/strictjson"
 	"kakehashi/participant"
@@ -62,6 +64,8 @@ func NewTemplate(text, caller string) (*Template, error) {
 		return nil, errors.New("the template names its sender, so the caller is not set beside it")
 	case !named && caller == "":
 		return nil, errors.New("the template does not name its sender, so the caller has to be set")
+	case !named && !namely(caller):
+		return nil, errors.New("the caller is not one line of at most 2048 bytes")
 	}
 	return t, nil
 }
@@ -100,7 +104,7 @@ func (t *Template) read(header string, us participant.Participant) (caller strin
 		if i := t.shape.SubexpIndex("other"); i > 0 && !is(us, m[i]) {
 			return "", false
 		}
-		return caller, caller != "" && len(caller) <= maxCaller
+		return caller, namely(caller)
 	}
 	var got map[string]strictjson.Raw
 	if strictjson.DecodeOpen([]byte(header), &got) != nil {
@@ -124,7 +128,12 @@ func (t *Template) read(header string, us participant.Participant) (caller strin
 			}
 		}
 	}
-	return caller, caller != "" && len(caller) <= maxCaller
+	return caller, namely(caller)
+}
+
+// namely says whether a caller can be kept and shown under this id.
+func namely(caller string) bool {
+	return caller != "" && len(caller) <= maxCaller && utf8.ValidString(caller) && !strings.ContainsFunc(caller, unicode.IsControl)
 }
 
 // is says whether a name means us: our DID, or our address where a connector

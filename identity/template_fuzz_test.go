@@ -3,6 +3,7 @@ package identity
 import (
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"kakehashi/participant"
 )
@@ -23,7 +24,7 @@ func FuzzTemplate(f *testing.F) {
 		if !ok {
 			return
 		}
-		if caller == "" || len(caller) > maxCaller {
+		if caller == "" || len(caller) > maxCaller || !utf8.ValidString(caller) || strings.ContainsAny(caller, "\x00\r\n") {
 			t.Fatalf("template %q takes %q as the caller %q", text, header, caller)
 		}
 		if !strings.Contains(text, selfMark) && caller != set {

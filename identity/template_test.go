@@ -25,6 +25,8 @@ func TestATemplateTellsWhoSent(t *testing.T) {
 		{"without a sender", mock, "", `{"region":"eu","audience":"did:web:tokyo.example"}`, ""},
 		{"an empty sender", mock, "", `{"clientId":"","region":"eu","audience":"did:web:tokyo.example"}`, ""},
 		{"a doubled member", mock, "", `{"clientId":"edc","clientId":"x","region":"eu","audience":"did:web:tokyo.example"}`, ""},
+		{"a sender of two lines", mock, "", `{"clientId":"edc\nx","region":"eu","audience":"did:web:tokyo.example"}`, ""},
+		{"a sender in no UTF-8", "Mock {self} to {counterparty}", "", "Mock \xff to did:web:tokyo.example", ""},
 		{"no JSON", mock, "", `Bearer x`, ""},
 	} {
 		tmpl, err := NewTemplate(c.template, c.caller)
@@ -56,7 +58,7 @@ func TestWhatATemplateSendsItReads(t *testing.T) {
 
 func TestATemplateThatSaysNobodyIsRefused(t *testing.T) {
 	t.Parallel()
-	for _, c := range [][2]string{{"", "x"}, {"Bearer tck", ""}, {"Mock {self}", "x"}, {"{self} {self}", ""}, {`{"a":1}`, "x"}, {`{"a":"did:{self}"}`, ""}} {
+	for _, c := range [][2]string{{"", "x"}, {"Bearer tck", ""}, {"Mock {self}", "x"}, {"{self} {self}", ""}, {"Bearer tck", "a\nb"}, {`{"a":1}`, "x"}, {`{"a":"did:{self}"}`, ""}} {
 		if _, err := NewTemplate(c[0], c[1]); err == nil {
 			t.Errorf("%q with caller %q is taken", c[0], c[1])
 		}

@@ -3,6 +3,7 @@ package process
 import (
 	"context"
 	"sync"
+	"time"
 
 	"kakehashi/internal/fault"
 	"kakehashi/participant"
@@ -10,14 +11,29 @@ import (
 
 // Quota bounds how many processes one counterpart may hold open with one of our
 // participants. It counts in memory what commits tell; the first question about a
-// counterpart reads the count once.
+// counterpart reads the count. It is read again, once a second at most, before
+// one is refused: another replica may have ended what was opened here.
+//
+// It bounds memory and disk, not to the last one: messages that arrive at the
+// same time may pass together.
 type Quota struct {
 	most  int
 	count func(ctx context.Context, p participant.ID, counterparty string) (int, error)
 
+	now func() time.Time // replaced by tests
+
 	mu   sync.Mutex
-	open map[held]int
+	open map[held]tally
 }
+
+// tally is what one counterpart holds open, and when that was read last.
+type tally struct {
+	n    int
+	read time.Time
+}
+
+// countAgain is how long a full count is believed.
+const countAgain = time.Second
 
 type held struct {
 	p            participant.ID
@@ -30,7 +46,7 @@ const maxHeld = 10_000
 // NewQuota makes a quota of most open processes, 0 for none; count reads how many
 // a counterpart has open.
 func NewQuota(most int, count func(ctx context.Context, p participant.ID, counterparty string) (int, error)) *Quota {
-	return &Quota{most: most, count: count, open: map[held]int{}}
+	return &Quota{most: most, count: count, now: time.Now, open: map[held]tally{}}
 }
 
 // Admit refuses a further process with fault.TooManyOpen.
@@ -38,24 +54,29 @@ func (q *Quota) Admit(ctx context.Context, p participant.ID, counterparty string
 	if q.most == 0 {
 		return nil
 	}
-	k := held{p, counterparty}
+	k, now := held{p, counterparty}, q.now()
 	q.mu.Lock()
-	n, known := q.open[k]
+	t, known := q.open[k]
+	again := known && t.n >= q.most && now.Sub(t.read) >= countAgain
+	if again { // the others who ask meanwhile are refused
+		q.open[k] = tally{t.n, now}
+	}
 	q.mu.Unlock()
-	if !known {
+	if !known || again {
 		// Unlocked: what is opened meanwhile may be missed, never what was open.
-		var err error
-		if n, err = q.count(ctx, p, counterparty); err != nil {
+		n, err := q.count(ctx, p, counterparty)
+		if err != nil {
 			return err
 		}
+		t = tally{n, now}
 		q.mu.Lock()
-		if len(q.open) >= maxHeld {
+		if _, by := q.open[k]; !by && len(q.open) >= maxHeld {
 			clear(q.open)
 		}
-		q.open[k] = n
+		q.open[k] = t
 		q.mu.Unlock()
 	}
-	if n >= q.most {
+	if t.n >= q.most {
 		return fault.TooManyOpen.At("", "limit", q.most)
 	}
 	return nil
@@ -69,12 +90,14 @@ func (q *Quota) Moved(p participant.ID, counterparty string, opened, ended bool)
 	k := held{p, counterparty}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	n, known := q.open[k]
+	t, known := q.open[k]
 	switch {
 	case !known:
+		return
 	case opened:
-		q.open[k] = n + 1
+		t.n++
 	default:
-		q.open[k] = max(n-1, 0)
+		t.n = max(t.n-1, 0)
 	}
+	q.open[k] = t
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"kakehashi/internal/fault"
 	"kakehashi/participant"
@@ -12,7 +13,9 @@ import (
 func TestAQuotaCountsWhatIsOpen(t *testing.T) {
 	t.Parallel()
 	asked := 0
+	now := time.Unix(0, 0)
 	q := NewQuota(3, func(context.Context, participant.ID, string) (int, error) { asked++; return 1, nil })
+	q.now = func() time.Time { return now }
 	admit := func(counterparty string, want *fault.Kind) {
 		t.Helper()
 		err := q.Admit(t.Context(), "tokyo", counterparty)
@@ -36,5 +39,38 @@ func TestAQuotaCountsWhatIsOpen(t *testing.T) {
 	}
 	if err := NewQuota(0, nil).Admit(t.Context(), "tokyo", "a"); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestAFullCountIsReadAgainBeforeItRefuses(t *testing.T) {
+	t.Parallel()
+	now, open, asked := time.Unix(0, 0), 2, 0
+	q := NewQuota(2, func(context.Context, participant.ID, string) (int, error) { asked++; return open, nil })
+	q.now = func() time.Time { return now }
+	steps := []struct {
+		after   time.Duration
+		open    int // as another replica leaves it
+		refused bool
+		asked   int
+	}{
+		{0, 2, true, 1},
+		{time.Second / 2, 0, true, 1}, // believed for a second
+		{time.Second / 2, 2, true, 2},
+		{time.Second, 1, false, 3},
+		{time.Hour, 9, false, 3}, // not full: nothing is read
+	}
+	for i, s := range steps {
+		now, open = now.Add(s.after), s.open
+		err := q.Admit(t.Context(), "tokyo", "a")
+		if s.refused != errors.Is(err, fault.TooManyOpen) || !s.refused && err != nil || asked != s.asked {
+			t.Errorf("step %d: %v, counted %d times", i, err, asked)
+		}
+	}
+	broken := errors.New("no database")
+	q = NewQuota(2, func(context.Context, participant.ID, string) (int, error) { return 0, broken })
+	for range 2 { // what was not counted is not believed
+		if err := q.Admit(t.Context(), "tokyo", "a"); !errors.Is(err, broken) {
+			t.Errorf("%v", err)
+		}
 	}
 }
