@@ -10,6 +10,8 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+
+	"kakehashi/internal/fault"
 )
 
 var (
@@ -76,3 +78,14 @@ type Schema struct {
 	Owner string
 	Files fs.FS
 }
+
+// Refused is what an engine returns when the database cannot take a unit for a
+// reason that kind names: to errors.Is it is also fault.Unavailable.
+func Refused(kind *fault.Kind, place string, err error) *fault.Error {
+	return kind.At(place).Because(refusal{err})
+}
+
+type refusal struct{ error }
+
+func (r refusal) Unwrap() error        { return r.error }
+func (r refusal) Is(target error) bool { return target == error(fault.Unavailable) }

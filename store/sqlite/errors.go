@@ -26,7 +26,7 @@ var (
 )
 
 // translate gives err its meaning for callers: ErrConflict for a key that is
-// taken, the fault Unavailable for what the disk or the file refuses.
+// taken, the fault Unavailable or a narrower one for what the disk refuses.
 func translate(err error) error {
 	var e *engineError
 	if !errors.As(err, &e) {
@@ -37,7 +37,11 @@ func translate(err error) error {
 		return fmt.Errorf("%w: %w", store.ErrConflict, err)
 	}
 	switch e.code & 0xff {
-	case lib.SQLITE_FULL, lib.SQLITE_IOERR, lib.SQLITE_READONLY, lib.SQLITE_CANTOPEN, lib.SQLITE_NOMEM,
+	case lib.SQLITE_FULL:
+		return store.Refused(fault.StoreFull, "", err)
+	case lib.SQLITE_READONLY:
+		return store.Refused(fault.StoreReadOnly, "", err)
+	case lib.SQLITE_IOERR, lib.SQLITE_CANTOPEN, lib.SQLITE_NOMEM,
 		lib.SQLITE_BUSY, lib.SQLITE_LOCKED, lib.SQLITE_PROTOCOL, lib.SQLITE_CORRUPT, lib.SQLITE_NOTADB,
 		lib.SQLITE_PERM, lib.SQLITE_NOLFS:
 		return fault.Unavailable.At("").Because(err)

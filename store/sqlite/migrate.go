@@ -1,43 +1,21 @@
 package sqlite
 
 import (
-	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
-	"io/fs"
-	"regexp"
-	"slices"
-	"strconv"
-	"strings"
 	"time"
 
-	"kakehashi/internal/fault"
 	"kakehashi/store"
+	"kakehashi/store/schema"
 )
-
-var (
-	ownerName = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
-	fileName  = regexp.MustCompile(`^([0-9]{4})_[a-z0-9_]+\.sql$`)
-)
-
-// step is one migration: a file of a schema.
-type step struct {
-	version      int64
-	name, digest string
-	text         string
-}
 
 // migrate brings every schema up to date, forward only, each file once and in
 // a transaction of its own.
 func migrate(ctx context.Context, c *conn, schemas []store.Schema, now func() time.Time) error {
-	seen := map[string]bool{}
+	if err := schema.Check(schemas); err != nil {
+		return err
+	}
 	for _, s := range schemas {
-		if !ownerName.MatchString(s.Owner) || seen[s.Owner] {
-			return fmt.Errorf("schema %q: the owner's name is not valid or used twice", s.Owner)
-		}
-		seen[s.Owner] = true
 		if err := migrateOne(ctx, c, s, now); err != nil {
 			return fmt.Errorf("schema %s: %w", s.Owner, translate(err))
 		}
@@ -45,51 +23,45 @@ func migrate(ctx context.Context, c *conn, schemas []store.Schema, now func() ti
 	return nil
 }
 
-func migrateOne(ctx context.Context, c *conn, schema store.Schema, now func() time.Time) error {
-	steps, err := readSteps(schema.Files)
+func migrateOne(ctx context.Context, c *conn, s store.Schema, now func() time.Time) error {
+	steps, err := schema.Read(s.Files)
 	if err != nil {
 		return err
 	}
-	table := schema.Owner + "_schema"
-	if err := c.script("CREATE TABLE IF NOT EXISTS " + table +
-		" (version BIGINT PRIMARY KEY, name TEXT NOT NULL, digest TEXT NOT NULL, applied BIGINT NOT NULL)"); err != nil {
+	if err := c.script(schema.Create(s.Owner)); err != nil {
 		return err
 	}
-	applied, err := readApplied(c, table)
+	t := &tx{c: c}
+	applied, err := schema.Applied(t, s.Owner)
+	t.finish()
+	if err == nil {
+		steps, err = schema.Missing(s.Owner, steps, applied)
+	}
 	if err != nil {
 		return err
 	}
-	for i, have := range applied {
-		if i >= len(steps) {
-			return fault.StoreNewer.At(have.name, "owner", schema.Owner, "version", have.version)
-		}
-		if want := steps[i]; have.version != want.version || have.digest != want.digest {
-			return fault.StoreChanged.At(have.name, "owner", schema.Owner, "file", have.name)
-		}
-	}
-	for _, s := range steps[len(applied):] {
+	for _, step := range steps {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := apply(c, table, s, now); err != nil {
-			return fmt.Errorf("apply %s: %w", s.name, err)
+		if err := apply(c, s.Owner, step, now); err != nil {
+			return fmt.Errorf("apply %s: %w", step.Name, err)
 		}
 	}
 	return nil
 }
 
-func apply(c *conn, table string, s step, now func() time.Time) error {
+func apply(c *conn, owner string, s schema.Step, now func() time.Time) error {
 	if err := c.begin.run(); err != nil {
 		return err
 	}
-	err := c.script(s.text)
+	err := c.script(s.Text)
 	if err == nil && c.idle() {
 		return fmt.Errorf("the file ends the transaction it runs in")
 	}
 	t := &tx{c: c}
 	if err == nil {
-		err = t.Exec("INSERT INTO "+table+" (version, name, digest, applied) VALUES ($1, $2, $3, $4)",
-			s.version, s.name, s.digest, now().UnixMicro())
+		err = t.Exec(schema.Insert(owner), s.Version, s.Name, s.Digest, now().UnixMicro())
 	}
 	t.finish()
 	if err == nil {
@@ -99,56 +71,4 @@ func apply(c *conn, table string, s step, now func() time.Time) error {
 		c.undo.run() // err is the reason; the connection is closed next
 	}
 	return err
-}
-
-func readSteps(files fs.FS) ([]step, error) {
-	if files == nil {
-		return nil, nil
-	}
-	names, err := fs.Glob(files, "*.sql")
-	if err != nil {
-		return nil, err
-	}
-	var steps []step
-	for _, name := range names {
-		m := fileName.FindStringSubmatch(name)
-		if m == nil {
-			return nil, fmt.Errorf("file %s is not named NNNN_name.sql", name)
-		}
-		b, err := fs.ReadFile(files, name)
-		if err != nil {
-			return nil, err
-		}
-		// A checkout may have changed the ends of lines; the statements are the same.
-		text := strings.ReplaceAll(string(b), "\r\n", "\n")
-		sum := sha256.Sum256([]byte(text))
-		version, _ := strconv.ParseInt(m[1], 10, 64)
-		steps = append(steps, step{version: version, name: name, digest: hex.EncodeToString(sum[:]), text: text})
-	}
-	slices.SortFunc(steps, func(a, b step) int { return cmp.Compare(a.version, b.version) })
-	for i := 1; i < len(steps); i++ {
-		if steps[i].version == steps[i-1].version {
-			return nil, fmt.Errorf("files %s and %s have the same number", steps[i-1].name, steps[i].name)
-		}
-	}
-	return steps, nil
-}
-
-func readApplied(c *conn, table string) ([]step, error) {
-	t := &tx{c: c}
-	defer t.finish()
-	rows, err := t.Query("SELECT version, name, digest FROM " + table + " ORDER BY version")
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var applied []step
-	for rows.Next() {
-		var s step
-		if err := rows.Scan(&s.version, &s.name, &s.digest); err != nil {
-			return nil, err
-		}
-		applied = append(applied, s)
-	}
-	return applied, rows.Err()
 }

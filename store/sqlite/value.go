@@ -2,12 +2,11 @@ package sqlite
 
 import (
 	"database/sql"
-	"database/sql/driver"
 	"fmt"
 	"math"
 	"reflect"
-	"strconv"
-	"time"
+
+	"kakehashi/store/value"
 
 	lib "modernc.org/sqlite/lib"
 )
@@ -22,12 +21,15 @@ func (s *stmt) bind(args []any) error {
 	for i, a := range args {
 		switch v := a.(type) {
 		case string:
+			if err := value.Text(v); err != nil {
+				return err
+			}
 			need += len(v)
 		case []byte:
 			need += len(v)
 		case int64, int, bool, nil, float64:
 		default:
-			plain, err := simplify(a)
+			plain, err := value.Plain(a)
 			if err != nil {
 				return fmt.Errorf("store: argument $%d: %w", i+1, err)
 			}
@@ -37,6 +39,9 @@ func (s *stmt) bind(args []any) error {
 			args[i] = plain
 			switch v := plain.(type) {
 			case string:
+				if err := value.Text(v); err != nil {
+					return err
+				}
 				need += len(v)
 			case []byte:
 				need += len(v)
@@ -105,54 +110,6 @@ func bitsFor(n int) int {
 	return b
 }
 
-// simplify turns named types, pointers and valuers into what bind knows.
-func simplify(a any) (any, error) {
-	switch v := a.(type) {
-	case time.Time:
-		return nil, fmt.Errorf("a time is kept as BIGINT microseconds, pass t.UnixMicro()")
-	case driver.Valuer:
-		if r := reflect.ValueOf(a); r.Kind() == reflect.Pointer && r.IsNil() {
-			return nil, nil
-		}
-		plain, err := v.Value()
-		if err != nil {
-			return nil, err
-		}
-		if _, again := plain.(driver.Valuer); again {
-			return nil, fmt.Errorf("%T gives another valuer", a)
-		}
-		return simplify(plain)
-	case string, []byte, int64, int, bool, float64, nil:
-		return a, nil
-	}
-	r := reflect.ValueOf(a)
-	switch r.Kind() {
-	case reflect.String:
-		return r.String(), nil
-	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
-		return r.Int(), nil
-	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
-		if r.Uint() > math.MaxInt64 {
-			return nil, fmt.Errorf("%d does not fit BIGINT", r.Uint())
-		}
-		return int64(r.Uint()), nil
-	case reflect.Bool:
-		return r.Bool(), nil
-	case reflect.Float32, reflect.Float64:
-		return r.Float(), nil
-	case reflect.Slice:
-		if r.Type().Elem().Kind() == reflect.Uint8 {
-			return r.Bytes(), nil
-		}
-	case reflect.Pointer:
-		if r.IsNil() {
-			return nil, nil
-		}
-		return simplify(r.Elem().Interface())
-	}
-	return nil, fmt.Errorf("a %T cannot be kept", a)
-}
-
 // scan reads the current row of s.
 func (s *stmt) scan(dest []any) error {
 	if len(dest) != s.cols {
@@ -214,71 +171,19 @@ func (s *stmt) column(i int32, dest any) error {
 
 // columnOf serves named types and pointers to pointers.
 func (s *stmt) columnOf(i, kind int32, dest any) error {
-	r := reflect.ValueOf(dest)
-	if r.Kind() != reflect.Pointer || r.IsNil() {
-		return fmt.Errorf("%T is no place to read into", dest)
-	}
-	r = r.Elem()
-	if r.Kind() == reflect.Pointer {
+	if r := reflect.ValueOf(dest); r.Kind() == reflect.Pointer && !r.IsNil() && r.Elem().Kind() == reflect.Pointer {
 		if kind == lib.SQLITE_NULL {
-			r.SetZero()
+			r.Elem().SetZero()
 			return nil
 		}
-		fresh := reflect.New(r.Type().Elem())
+		fresh := reflect.New(r.Elem().Type().Elem())
 		if err := s.column(i, fresh.Interface()); err != nil {
 			return err
 		}
-		r.Set(fresh)
+		r.Elem().Set(fresh)
 		return nil
 	}
-	v := s.value(i, kind)
-	switch r.Kind() {
-	case reflect.String:
-		switch v := v.(type) {
-		case string:
-			r.SetString(v)
-			return nil
-		case []byte:
-			r.SetString(string(v))
-			return nil
-		case int64:
-			r.SetString(strconv.FormatInt(v, 10))
-			return nil
-		}
-	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
-		if v, ok := v.(int64); ok && !r.OverflowInt(v) {
-			r.SetInt(v)
-			return nil
-		}
-	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
-		if v, ok := v.(int64); ok && v >= 0 && !r.OverflowUint(uint64(v)) {
-			r.SetUint(uint64(v))
-			return nil
-		}
-	case reflect.Bool:
-		if v, ok := v.(int64); ok {
-			r.SetBool(v != 0)
-			return nil
-		}
-	case reflect.Slice:
-		if r.Type().Elem().Kind() == reflect.Uint8 {
-			switch v := v.(type) {
-			case nil:
-				r.SetZero()
-				return nil
-			case []byte:
-				r.SetBytes(v)
-				return nil
-			case string:
-				r.SetBytes([]byte(v))
-				return nil
-			}
-		}
-	}
-	if v == nil {
-		return fmt.Errorf("NULL cannot be read into %T", dest)
-	}
-	return fmt.Errorf("a %T cannot be read into %T", v, dest)
+	return value.Into(dest, s.value(i, kind))
 }
 
 func (s *stmt) value(i, kind int32) any {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"kakehashi/internal/fault"
 	"kakehashi/store"
 )
 
@@ -32,6 +33,7 @@ func Run(t *testing.T, open Opener) {
 		"a taken key is a conflict":                   conflict,
 		"a view is one snapshot and cannot write":     view,
 		"values come back as they went in":            values,
+		"text that one engine cannot keep is refused": badText,
 		"rows can be read, left open and misused":     manyRows,
 		"a change can answer its rows":                returning,
 		"a panic keeps nothing and harms nobody":      panics,
@@ -270,6 +272,16 @@ func values(t *testing.T, db store.DB) {
 	if err != nil {
 		t.Error(err)
 	}
+}
+
+func badText(t *testing.T, db store.DB) {
+	for _, id := range []any{"a\x00b", "a\xff", name("\x00")} {
+		err := db.Update(t.Context(), func(tx store.Tx) error { return tx.Exec(insert, "tokyo", id, 1) })
+		if !errors.Is(err, fault.StoreText) {
+			t.Errorf("%q: %v", id, err)
+		}
+	}
+	update(t, db, func(tx store.Tx) error { return tx.Exec(insert, "tokyo", "\u0001\ufffd", 1) })
 }
 
 func manyRows(t *testing.T, db store.DB) {
