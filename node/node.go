@@ -387,7 +387,6 @@ func (n *Node) Run(ctx context.Context) error {
 	lanes.Go(func() error { n.transfers.Run(sending, hosted); return nil })
 
 	servers := []*http.Server{n.server(n.public), n.server(n.admin)}
-	servers[1].RegisterOnShutdown(func() { close(n.stopping) })
 	for i, l := range []net.Listener{n.listenPublic, n.listenAdm} {
 		g.Go(func() error {
 			var err error
@@ -404,6 +403,7 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	close(n.ready)
 	<-gctx.Done()
+	close(n.stopping)
 	drain, cancel := context.WithTimeout(background, drainTime)
 	defer cancel()
 	late := false
