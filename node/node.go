@@ -233,7 +233,7 @@ func (n *Node) openRooms(ctx context.Context) error {
 	mux := http.NewServeMux()
 	mux.Handle("/api/v1/", management)
 	mux.Handle("/", portal.New(portal.Config{Accounts: accounts, Participants: n.participants, Catalog: offers, Agreements: n.agreements,
-		Negotiations: negotiations, Transfers: n.transfers, Evidence: n.evidence, Access: engine.Access, EndAgreement: n.EndAgreement, Now: now, Log: log, Secure: s.TLS()}))
+		Negotiations: negotiations, Transfers: n.transfers, Evidence: n.evidence, Outbox: n.outbox, Access: engine.Access, EndAgreement: n.EndAgreement, Now: now, Log: log, Secure: s.TLS()}))
 	n.admin = mux
 	return nil
 }

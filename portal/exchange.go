@@ -10,6 +10,7 @@ import (
 
 	"kakehashi/evidence"
 	"kakehashi/internal/fault"
+	"kakehashi/process"
 	"kakehashi/ui/page"
 )
 
@@ -27,7 +28,12 @@ type fact struct{ Name, Value string }
 type exchangePage struct {
 	page.Frame
 	row
+	terms
 	Agreement, AgreementURL string
+	EndedBy                 string
+	Question                *question // nil: it waits for nothing of ours
+	Problem                 string    // with the decision that was sent
+	Refusal                 string    // the reason that was written, to go on from
 	Timeline                []event
 }
 
@@ -35,6 +41,25 @@ type exchangePage struct {
 // A transfer's timeline begins with the negotiation that it rests on and has
 // what the data plane did.
 func (s *portal) exchange(v *visit) error {
+	data, err := s.exchangeOf(v)
+	if err != nil {
+		return err
+	}
+	return s.write(v, http.StatusOK, "exchange", data)
+}
+
+// exchangeWith is the same page with what was wrong with a decision.
+func (s *portal) exchangeWith(v *visit, a answer, wrong error) error {
+	data, err := s.exchangeOf(v)
+	if err != nil {
+		return err
+	}
+	f := fault.Of(wrong)
+	data.Problem, data.Refusal = v.wrong(f), a.reason
+	return s.write(v, f.Kind.Status, "exchange", data)
+}
+
+func (s *portal) exchangeOf(v *visit) (exchangePage, error) {
 	ctx, p, id := v.r.Context(), v.own.ID, v.r.PathValue("id")
 	data := exchangePage{}
 	processes := []string{}
@@ -42,6 +67,11 @@ func (s *portal) exchange(v *visit) error {
 	switch {
 	case err == nil:
 		data.row, data.Agreement = v.transferred(move), move.Agreement
+		data.EndedBy = v.endedBy(move.TerminatedBy, move.Role)
+		if move.Waits() {
+			q := s.requested(v, move)
+			data.Question = &q
+		}
 		if a, err := s.Agreements.Get(ctx, p, move.Agreement); err == nil {
 			processes = append(processes, a.Negotiation)
 		}
@@ -49,12 +79,17 @@ func (s *portal) exchange(v *visit) error {
 	case errors.Is(err, fault.NotFound):
 		talk, err := s.Negotiations.Get(ctx, p, id)
 		if err != nil {
-			return missing(err, id)
+			return data, missing(err, id)
 		}
 		data.row, data.Agreement = v.negotiated(talk), talk.Agreement
+		data.EndedBy, data.terms = v.endedBy(talk.TerminatedBy, talk.Role), s.compared(v, talk)
+		if talk.Turn() {
+			q := s.asked(v, talk)
+			data.Question = &q
+		}
 		processes = append(processes, talk.ID, talk.Agreement)
 	default:
-		return err
+		return data, err
 	}
 	data.Frame = v.frame(data.What)
 	if data.Agreement != "" {
@@ -62,10 +97,19 @@ func (s *portal) exchange(v *visit) error {
 			data.AgreementURL = "/agreements/" + url.PathEscape(data.Agreement)
 		}
 	}
-	if data.Timeline, err = s.timeline(v, processes...); err != nil {
-		return err
+	data.Timeline, err = s.timeline(v, processes...)
+	return data, err
+}
+
+// endedBy says which side terminated a process.
+func (v *visit) endedBy(by, us process.Role) string {
+	switch by {
+	case "":
+		return ""
+	case us:
+		return v.T("portal.endedby.us")
 	}
-	return s.write(v, http.StatusOK, "exchange", data)
+	return v.T("portal.endedby.them")
 }
 
 // timeline is what is on record of some processes, in the order of time.

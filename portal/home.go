@@ -42,6 +42,9 @@ type row struct {
 type homePage struct {
 	page.Frame
 	DID                                         string
+	Waiting                                     []question
+	MoreWaiting                                 bool
+	Late                                        []lateGroup
 	Datasets                                    []datasetRow
 	Agreements                                  []agreementRow
 	Exchanges                                   []row
@@ -52,6 +55,13 @@ type homePage struct {
 func (s *portal) home(v *visit) error {
 	ctx, p := v.r.Context(), v.own.ID
 	data := homePage{Frame: v.frame(v.T("portal.home")), DID: v.own.DID}
+	var err error
+	if data.Waiting, data.MoreWaiting, err = s.waiting(v); err != nil {
+		return err
+	}
+	if data.Late, err = s.late(v); err != nil {
+		return err
+	}
 	sets, next, _, err := s.Catalog.All(ctx, p, "", latest)
 	if err != nil {
 		return err

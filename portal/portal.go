@@ -20,6 +20,7 @@ import (
 	"kakehashi/evidence"
 	"kakehashi/internal/fault"
 	"kakehashi/negotiation"
+	"kakehashi/outbox"
 	"kakehashi/participant"
 	"kakehashi/transfer"
 	"kakehashi/ui/page"
@@ -39,6 +40,7 @@ type Config struct {
 	Negotiations *negotiation.Room
 	Transfers    *transfer.Room
 	Evidence     *evidence.Log
+	Outbox       *outbox.Queue
 	// Access is the gate of the data: until when an agreement opens it, zero for
 	// always; an error says why it does not.
 	Access func(ctx context.Context, p participant.ID, agreement string, now time.Time) (until time.Time, err error)
@@ -85,6 +87,8 @@ func New(c Config) http.Handler {
 	s.handle("GET /agreements/{id}", s.agreement)
 	s.handle("POST /agreements/{id}/end", s.end)
 	s.handle("GET /exchanges/{id}", s.exchange)
+	s.handle("POST /exchanges/{id}/decision", s.decide)
+	s.handle("POST /work", s.settle)
 	s.other("/login", "GET")
 	s.other("/language", "POST")
 	s.other("/logout", "POST")
@@ -92,6 +96,8 @@ func New(c Config) http.Handler {
 	s.other("/agreements/{id}", "GET")
 	s.other("/agreements/{id}/end", "POST")
 	s.other("/exchanges/{id}", "GET")
+	s.other("/exchanges/{id}/decision", "POST")
+	s.other("/work", "POST")
 	s.handle("/", func(v *visit) error { return fault.NotFound.At("", "what", v.r.URL.Path) })
 
 	cross := http.NewCrossOriginProtection()
@@ -107,7 +113,7 @@ func parse() page.Set {
 	sub, err := fs.Sub(files, "pages")
 	if err == nil {
 		var set page.Set
-		if set, err = page.New(sub, "pieces", "home", "agreement", "end", "exchange", "fault"); err == nil {
+		if set, err = page.New(sub, "pieces", "home", "agreement", "end", "exchange", "counter", "fault"); err == nil {
 			return set
 		}
 	}
@@ -157,8 +163,10 @@ func here(r *http.Request) string {
 	if r.Method == http.MethodGet && r.URL.Path != "/login" {
 		return r.URL.RequestURI()
 	}
-	if up, ok := strings.CutSuffix(r.URL.EscapedPath(), "/end"); ok {
-		return up
+	for _, below := range []string{"/end", "/decision"} {
+		if up, ok := strings.CutSuffix(r.URL.EscapedPath(), below); ok {
+			return up
+		}
 	}
 	return "/"
 }

@@ -94,7 +94,7 @@ func newDesk(t *testing.T, secure, filled bool) *desk {
 	d.EndAgreement = func(ctx context.Context, p participant.ID, id, why string) error {
 		return d.db.Update(ctx, func(tx store.Tx) error { return d.Agreements.End(tx, p, id, why) })
 	}
-	d.Log, d.Secure = quiet, secure
+	d.Outbox, d.Log, d.Secure = queue, quiet, secure
 	if filled {
 		d.fill(t)
 	}
@@ -194,6 +194,10 @@ func TestEachRouteAnswersWhomItShould(t *testing.T) {
 		{"GET", "/exchanges/" + n, 401, 404, 200},
 		{"GET", "/exchanges/" + m, 401, 404, 200},
 		{"GET", "/exchanges/urn:none", 401, 404, 404},
+		{"POST", "/exchanges/urn:none/decision", 401, 400, 400},
+		{"GET", "/exchanges/" + n + "/decision", 401, 405, 405},
+		{"POST", "/work", 401, 400, 400},
+		{"GET", "/work", 401, 405, 405},
 		{"DELETE", "/", 401, 405, 405},
 		{"POST", "/agreements/" + a, 401, 405, 405},
 		{"GET", "/nothing", 401, 404, 404},
@@ -259,7 +263,7 @@ func TestWhatComesFromAnotherSiteChangesNothing(t *testing.T) {
 	d := newDesk(t, false, true)
 	me := d.login(t, "tokyo")
 	sure := url.Values{"reason": {"the study is over"}, "confirm": {"yes"}}
-	for _, path := range []string{"/agreements/" + url.PathEscape(agreed) + "/end", "/logout", "/language"} {
+	for _, path := range []string{"/agreements/" + url.PathEscape(agreed) + "/end", "/logout", "/language", "/work", "/exchanges/x/decision"} {
 		for _, h := range []header{{"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"}, {"Origin", "https://evil.example"}, {"Origin", "http://127.0.0.1:9999"}} {
 			got := d.ask(t, "POST", path, me, h, sure)
 			if got.Code != 403 || !strings.Contains(got.Body.String(), "cross-site") {

@@ -95,8 +95,10 @@ func local(back string) string {
 	return u.String()
 }
 
-func form(w http.ResponseWriter, r *http.Request) error {
-	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+func form(w http.ResponseWriter, r *http.Request) error { return formOf(w, r, maxForm) }
+
+func formOf(w http.ResponseWriter, r *http.Request, most int64) error {
+	r.Body = http.MaxBytesReader(w, r.Body, most)
 	if err := r.ParseForm(); err != nil {
 		return fault.FormUnreadable.At("").Because(err)
 	}
