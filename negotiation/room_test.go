@@ -387,3 +387,32 @@ func TestListGoesThroughAll(t *testing.T) {
 		t.Errorf("as provider: %d, %v", len(page), err)
 	}
 }
+
+// A counterpart sends our terms back as its JSON-LD writes them: sets as text,
+// numbers without their type, the profile gone (decisions A1). It accepts our
+// offer; the agreement has our members, not those of the request.
+func TestTheAgreementHasTheOffersOwnMembers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ours := `{"profile":"https://example.org/terms","permission":[{"action":"use","constraint":[
+		{"leftOperand":"spatial","operator":"isAnyOf","rightOperand":["JP","EU"]},
+		{"leftOperand":"count","operator":"lteq","rightOperand":{"@value":"10","@type":"xsd:integer"}}]}]}`
+	theirs := `{"permission":[{"action":"use","constraint":[
+		{"leftOperand":"spatial","operator":"isAnyOf","rightOperand":"[{\"@value\":\"JP\"},{\"@value\":\"EU\"}]"},
+		{"leftOperand":"count","operator":"lteq","rightOperand":"10"}]}]}`
+	w.tokyo.offers[offerID] = catalog.Offer{ID: offerID, Policy: strictjson.Raw(ours)}
+	q, err := w.brussels.room.Start(t.Context(), "brussels", StartRequest{Counterparty: w.tokyo.who.DID, Base: w.tokyo.who.Base,
+		Dataset: datasetID, Offer: []byte(`{"@id":"` + offerID + `","@type":"Offer",` + theirs[1:])})
+	check(t, err)
+	c, p := w.both(q, Finalized)
+	for _, n := range []*node{w.tokyo, w.brussels} {
+		a, err := n.agreed.Get(t.Context(), n.who.ID, c.Agreement)
+		check(t, err)
+		if !strings.Contains(string(a.Body), `"profile":"https://example.org/terms"`) || !strings.Contains(string(a.Body), "xsd:integer") {
+			t.Errorf("%s holds %s", n.who.ID, a.Body)
+		}
+	}
+	if string(c.AgreementBody) != string(p.AgreementBody) {
+		t.Error("the two sides hold other bytes")
+	}
+}
