@@ -25,9 +25,10 @@ func (it *item) runs() bool { return it.lane.busy && it.lane.items[0] == it }
 type lane struct {
 	name  string
 	items []*item
-	busy  bool // a worker runs its first job
-	ready bool // waits for a slot
-	spot  int  // place in the clock, from 1; 0: not in it
+	busy  bool   // a worker runs its first job
+	ready bool   // waits for a slot
+	aside string // peer for which it stepped aside, until it runs
+	spot  int    // place in the clock, from 1; 0: not in it
 	at    time.Time
 }
 
@@ -149,8 +150,10 @@ func (q *Queue) pop(now time.Time) *lane {
 			return nil
 		}
 		if len(l.items) == 0 || l.items[0].parked || l.items[0].at.After(now) { // its first was dropped
-			l.ready = false
+			name := l.aside
+			l.ready, l.aside = false, ""
 			q.line(l, now)
+			q.lineUp(name, 1) // another takes the turn that this one does not need
 			continue
 		}
 		if name := l.items[0].job.Peer; name != "" {
@@ -159,27 +162,53 @@ func (q *Queue) pop(now time.Time) *lane {
 				p = &peer{}
 				q.peers[name] = p
 			}
-			if p.active >= max(1, q.cfg.Parallel/2) {
+			if p.active >= q.share(p) {
+				l.aside = name
 				p.aside.push(l)
 				continue
 			}
 			p.active++
+			q.taken++
 		}
-		l.ready, l.busy = false, true
+		l.ready, l.busy, l.aside = false, true, ""
 		return l
 	}
 }
 
-// leave ends a peer's use of a slot and lets its next lane line up.
+// share is how many slots a peer may have: half of what the other peers leave.
+// So one that answers nothing leaves half, a second one a quarter: many have to
+// be silent before others wait for them.
+func (q *Queue) share(p *peer) int {
+	return max(1, (q.cfg.Parallel-(q.taken-p.active))/2)
+}
+
+// leave ends a peer's use of a slot and lets its next lanes line up: two, for its
+// share may have grown since they stepped aside.
 func (q *Queue) leave(name string) {
 	p := q.peers[name]
 	if p == nil {
 		return
 	}
 	p.active--
-	if l := p.aside.pop(); l != nil {
-		q.ready.push(l)
-	} else if p.active == 0 {
+	q.taken--
+	q.lineUp(name, 2)
+}
+
+// lineUp lets lanes of a peer that stepped aside line up again, and forgets a
+// peer of which nothing runs or waits.
+func (q *Queue) lineUp(name string, n int) {
+	p := q.peers[name]
+	if p == nil {
+		return
+	}
+	lined := false
+	for range n {
+		if l := p.aside.pop(); l != nil {
+			q.ready.push(l)
+			lined = true
+		}
+	}
+	if p.active == 0 && !lined {
 		delete(q.peers, name)
 	}
 }

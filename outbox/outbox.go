@@ -35,7 +35,7 @@ type Job struct {
 	ID   string // unique in the participant, chosen by who puts the job
 	Kind string // names the handler
 	// Peer is the counterpart that the job waits for, "" for none. One peer never
-	// takes more than half of the queue's capacity.
+	// takes more than half of the capacity that the other peers leave.
 	Peer string
 	Data []byte // small JSON for the handler; not changed after Put
 	// Due is the earliest time of the next attempt; zero at Put means at once. A
@@ -121,6 +121,7 @@ type Queue struct {
 	ready    fifo             // lanes that wait for a slot
 	peers    map[string]*peer // those with a running or waiting lane
 	active   int              // slots in use, one goroutine each
+	taken    int              // of these, by jobs that name a peer
 	base     context.Context  // parent of all attempts; nil until Run has loaded
 	running  bool
 	stopped  bool
