@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"regexp"
 	"slices"
 	"strings"
@@ -29,15 +28,7 @@ import (
 var schemaFiles embed.FS
 
 // Schema is what this room keeps.
-var Schema = store.Schema{Owner: "account", Files: sub(schemaFiles)}
-
-func sub(f embed.FS) fs.FS {
-	s, err := fs.Sub(f, "schema")
-	if err != nil {
-		panic(err) // the folder is embedded above
-	}
-	return s
-}
+var Schema = store.SchemaIn("account", schemaFiles)
 
 const (
 	tokenPrefix = "kh_"

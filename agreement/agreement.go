@@ -10,7 +10,6 @@ import (
 	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
 	"sync"
 	"time"
 
@@ -25,9 +24,7 @@ import (
 var files embed.FS
 
 // Schema is what agreement keeps.
-var Schema = store.Schema{Owner: "agreement", Files: sub(files)}
-
-func sub(f embed.FS) fs.FS { s, _ := fs.Sub(f, "schema"); return s }
+var Schema = store.SchemaIn("agreement", files)
 
 // Role is the side of an agreement that we are on.
 type Role string

@@ -8,7 +8,6 @@ package catalog
 import (
 	"context"
 	"embed"
-	"io/fs"
 	"regexp"
 	"strconv"
 	"sync"
@@ -29,9 +28,7 @@ import (
 var files embed.FS
 
 // Schema is what catalog keeps.
-var Schema = store.Schema{Owner: "catalog", Files: sub(files)}
-
-func sub(f embed.FS) fs.FS { s, _ := fs.Sub(f, "schema"); return s }
+var Schema = store.SchemaIn("catalog", files)
 
 // Dataset is one thing that can be had under terms (DCAT Dataset).
 type Dataset struct {

@@ -14,7 +14,6 @@ import (
 	"embed"
 	"encoding/json"
 	"io"
-	"io/fs"
 	"net/http"
 	"time"
 
@@ -27,15 +26,7 @@ import (
 var files embed.FS
 
 // Schema holds the tables of this room.
-var Schema = store.Schema{Owner: "dataplane", Files: sub(files, "schema")}
-
-func sub(f embed.FS, dir string) fs.FS {
-	s, err := fs.Sub(f, dir)
-	if err != nil {
-		panic(err) // the folder is part of the program
-	}
-	return s
-}
+var Schema = store.SchemaIn("dataplane", files)
 
 // Way is in which direction the bytes of a grant go, and who begins.
 type Way string

@@ -5,7 +5,6 @@ import (
 	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -17,15 +16,7 @@ import (
 var files embed.FS
 
 // Schema is what the room keeps.
-var Schema = store.Schema{Owner: "evidence", Files: sub(files)}
-
-func sub(f embed.FS) fs.FS {
-	s, err := fs.Sub(f, "schema")
-	if err != nil {
-		return f
-	}
-	return s
-}
+var Schema = store.SchemaIn("evidence", files)
 
 const (
 	insertLeaf = `INSERT INTO evidence_leaves (participant, process, version, id, at, type, agreement, data)

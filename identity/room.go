@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"strings"
 	"time"
@@ -29,15 +28,7 @@ import (
 var schemaFiles embed.FS
 
 // Schema is what this room keeps: the tokens that were spent.
-var Schema = store.Schema{Owner: "identity", Files: sub(schemaFiles)}
-
-func sub(f embed.FS) fs.FS {
-	s, err := fs.Sub(f, "schema")
-	if err != nil {
-		panic(err) // the folder is embedded above
-	}
-	return s
-}
+var Schema = store.SchemaIn("identity", schemaFiles)
 
 // Caller is a counterpart whose token was verified. ID is what rights hang on,
 // an opaque string that is compared whole; here it is the DID.

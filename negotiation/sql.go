@@ -3,7 +3,6 @@ package negotiation
 import (
 	"context"
 	"embed"
-	"io/fs"
 
 	"kakehashi/participant"
 	"kakehashi/store"
@@ -13,15 +12,7 @@ import (
 var files embed.FS
 
 // Schema is what this room keeps.
-var Schema = store.Schema{Owner: "negotiation", Files: sub(files)}
-
-func sub(f embed.FS) fs.FS {
-	d, err := fs.Sub(f, "schema")
-	if err != nil {
-		return f // only for a malformed literal
-	}
-	return d
-}
+var Schema = store.SchemaIn("negotiation", files)
 
 // Filter narrows List; a zero member is any.
 type Filter struct {

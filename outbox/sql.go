@@ -5,7 +5,6 @@ import (
 	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
 	"time"
 
 	"kakehashi/internal/fault"
@@ -17,15 +16,7 @@ import (
 var files embed.FS
 
 // Schema is what the outbox keeps.
-var Schema = store.Schema{Owner: "outbox", Files: sub(files)}
-
-func sub(f embed.FS) fs.FS {
-	s, err := fs.Sub(f, "schema")
-	if err != nil {
-		return f
-	}
-	return s
-}
+var Schema = store.SchemaIn("outbox", files)
 
 const (
 	insertJob = `INSERT INTO outbox_jobs (participant, id, lane, kind, peer, data, due, created, owner, attempts, waited, parked, last_error)

@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/url"
 	"regexp"
 	"slices"
@@ -27,15 +26,7 @@ import (
 var schemaFiles embed.FS
 
 // Schema is what this room keeps.
-var Schema = store.Schema{Owner: "participant", Files: sub(schemaFiles)}
-
-func sub(f embed.FS) fs.FS {
-	s, err := fs.Sub(f, "schema")
-	if err != nil {
-		panic(err) // the folder is embedded above
-	}
-	return s
-}
+var Schema = store.SchemaIn("participant", schemaFiles)
 
 // Config is what the room needs. A nil Now is time.Now, a nil Rand crypto/rand.
 type Config struct {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"embed"
 	"errors"
-	"io/fs"
 	"time"
 
 	"kakehashi/participant"
@@ -15,15 +14,7 @@ import (
 var files embed.FS
 
 // Schema is what the room keeps.
-var Schema = store.Schema{Owner: "partner", Files: sub(files)}
-
-func sub(f embed.FS) fs.FS {
-	s, err := fs.Sub(f, "schema")
-	if err != nil {
-		return f
-	}
-	return s
-}
+var Schema = store.SchemaIn("partner", files)
 
 const (
 	selectOne = `SELECT did, base, title, checkpoint, seen FROM partner_partners WHERE participant = $1 AND did = $2`

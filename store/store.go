@@ -79,6 +79,16 @@ type Schema struct {
 	Files fs.FS
 }
 
+// SchemaIn is the schema of an owner whose files lie in the folder schema, as a
+// room embeds them.
+func SchemaIn(owner string, files fs.FS) Schema {
+	in, err := fs.Sub(files, "schema")
+	if err != nil { // no folder has a name that cannot be
+		panic(err)
+	}
+	return Schema{Owner: owner, Files: in}
+}
+
 // Refused is what an engine returns when the database cannot take a unit for a
 // reason that kind names: to errors.Is it is also fault.Unavailable.
 func Refused(kind *fault.Kind, place string, err error) *fault.Error {

@@ -9,7 +9,6 @@ package files
 import (
 	"embed"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"path/filepath"
 
@@ -29,9 +28,7 @@ const (
 var files embed.FS
 
 // Schema holds the service's table.
-var Schema = store.Schema{Owner: name, Files: sub(files)}
-
-func sub(f embed.FS) fs.FS { s, _ := fs.Sub(f, "schema"); return s }
+var Schema = store.SchemaIn(name, files)
 
 // Settings are what a node sets for this service.
 type Settings struct {
