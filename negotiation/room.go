@@ -14,7 +14,6 @@ import (
 
 	"kakehashi/agreement"
 	"kakehashi/catalog"
-	"kakehashi/evidence"
 	"kakehashi/identity"
 	"kakehashi/internal/watch"
 	"kakehashi/outbox"
@@ -27,13 +26,13 @@ import (
 // Patience and MaxOpen.
 type Config struct {
 	DB           store.DB
-	Participants Participants
-	Identity     Identity
+	Participants process.Participants
+	Identity     process.Identity
 	Offers       Offers
 	Judge        Judge
 	Agreements   Agreements
-	Evidence     Evidence
-	Outbox       Outbox
+	Evidence     process.Evidence
+	Outbox       process.Outbox
 	Wire         process.Wire
 	Watch        process.Watch
 	Decider      Decider          // nil: ByTerms
@@ -42,16 +41,6 @@ type Config struct {
 	MaxOpen      int              // open processes of one counterpart; 0: no limit
 	Now          func() time.Time
 	Log          *slog.Logger
-}
-
-// Participants says whom we host.
-type Participants interface {
-	Get(participant.ID) (participant.Participant, bool)
-}
-
-// Identity spends the token of a message in the unit that applies it.
-type Identity interface {
-	Spend(store.Tx, participant.ID, identity.Caller) error
 }
 
 // Offers finds what the catalogue offers. An unknown or withdrawn offer is a fault.
@@ -69,20 +58,6 @@ type Judge interface {
 type Agreements interface {
 	Conclude(store.Tx, participant.ID, agreement.Agreement) error
 	End(tx store.Tx, p participant.ID, id, why string) error
-}
-
-// Evidence puts leaves and bodies on record.
-type Evidence interface {
-	Append(tx store.Tx, p participant.ID, leaf evidence.Leaf, bodies ...evidence.Body) error
-	Body(ctx context.Context, p participant.ID, digest string) ([]byte, error)
-}
-
-// Outbox carries our messages out.
-type Outbox interface {
-	Put(store.Tx, outbox.Job) error
-	Drop(tx store.Tx, p participant.ID, lane, id string) error
-	Wake(lane string)
-	Handle(kind string, h outbox.Handler, opts ...outbox.Option)
 }
 
 // Decider decides what we do where the protocol leaves it to us: p.Turn() says

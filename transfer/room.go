@@ -17,7 +17,6 @@ import (
 
 	"kakehashi/agreement"
 	"kakehashi/dataplane"
-	"kakehashi/evidence"
 	"kakehashi/identity"
 	"kakehashi/internal/fault"
 	"kakehashi/internal/watch"
@@ -31,14 +30,14 @@ import (
 // Patience and MaxOpen.
 type Config struct {
 	DB           store.DB
-	Participants Participants
-	Identity     Identity
+	Participants process.Participants
+	Identity     process.Identity
 	Agreements   Agreements
 	Sources      Sources
 	Gate         dataplane.Gate
 	Plane        Plane
-	Evidence     Evidence
-	Outbox       Outbox
+	Evidence     process.Evidence
+	Outbox       process.Outbox
 	Wire         process.Wire
 	Watch        process.Watch
 	Decider      Decider          // nil: StartAtOnce
@@ -48,16 +47,6 @@ type Config struct {
 	MaxOpen      int              // open processes of one counterpart; 0: no limit
 	Now          func() time.Time
 	Log          *slog.Logger
-}
-
-// Participants says whom we host.
-type Participants interface {
-	Get(participant.ID) (participant.Participant, bool)
-}
-
-// Identity spends the token of a message in the unit that applies it.
-type Identity interface {
-	Spend(store.Tx, participant.ID, identity.Caller) error
 }
 
 // Agreements finds what a transfer rests on; an unknown one is a fault.
@@ -88,20 +77,6 @@ type Plane interface {
 	Reopen(tx store.Tx, p participant.ID, grant string) error
 	Stop(tx store.Tx, p participant.ID, grant, why string) error
 	Push(ctx context.Context, p participant.ID, grant string, t dataplane.Target) (dataplane.Moved, error)
-}
-
-// Evidence puts leaves and bodies on record.
-type Evidence interface {
-	Append(tx store.Tx, p participant.ID, leaf evidence.Leaf, bodies ...evidence.Body) error
-	Body(ctx context.Context, p participant.ID, digest string) ([]byte, error)
-}
-
-// Outbox carries our messages out.
-type Outbox interface {
-	Put(store.Tx, outbox.Job) error
-	Drop(tx store.Tx, p participant.ID, lane, id string) error
-	Wake(lane string)
-	Handle(kind string, h outbox.Handler, opts ...outbox.Option)
 }
 
 // Decider decides what the provider does with a request that passed all checks:

@@ -53,7 +53,7 @@ var Arrows = map[string][]string{
 	"catalog":     {"policy", "identity", "evidence", "process"},
 	"dataplane":   {"policy", "agreement", "evidence", "outbox"},
 	"negotiation": {"catalog", "policy", "agreement", "identity", "partner", "evidence", "outbox", "process"},
-	"process":     {"outbox"},
+	"process":     {"identity", "evidence", "outbox"},
 	"transfer":    {"dataplane", "policy", "agreement", "identity", "partner", "evidence", "outbox", "process"},
 	"client":      {},
 	"portal":      {},
