@@ -41,11 +41,25 @@ type question struct {
 
 // terms are the rules on the table, beside those that we put last.
 type terms struct {
-	P              text.Printer
-	Terms          []string
-	Same           bool
-	Added, Missing []string // sentences of theirs that ours lack, and of ours that theirs lack
-	Hidden         bool     // they differ in what sentences do not show
+	P       text.Printer
+	Terms   []string
+	Same    bool
+	Marked  []marked // Terms again, with what ours lack
+	Missing []string // sentences of ours that they lack
+	Hidden  bool     // they differ in what sentences do not show
+}
+
+// marked is a sentence, new beside those it is compared with or not.
+type marked struct {
+	Text string
+	New  bool
+}
+
+func mark(all, known []string) (out []marked) {
+	for _, s := range all {
+		out = append(out, marked{s, !slices.Contains(known, s)})
+	}
+	return out
 }
 
 // waiting lists what waits for a decision, the longest first.
@@ -134,12 +148,13 @@ func (s *portal) ours(v *visit, q negotiation.Process) strictjson.Raw {
 func (s *portal) compared(v *visit, q negotiation.Process) terms {
 	out := terms{P: v.Printer, Terms: v.terms(q.Terms), Same: q.Same}
 	ours := s.ours(v, q)
-	if q.Same || ours == nil {
+	if ours == nil { // nothing to compare with
+		out.Marked = mark(out.Terms, out.Terms)
 		return out
 	}
 	mine := v.terms(ours)
-	out.Added, out.Missing = without(out.Terms, mine), without(mine, out.Terms)
-	out.Hidden = len(out.Added)+len(out.Missing) == 0
+	out.Marked, out.Missing = mark(out.Terms, mine), without(mine, out.Terms)
+	out.Hidden = len(out.Missing)+len(without(out.Terms, mine)) == 0
 	return out
 }
 
@@ -256,9 +271,12 @@ func rulesOf(v *visit, policy string) (rules []byte, shown []string, err error) 
 
 type counterPage struct {
 	exchangePage
-	Shown, Fewer, More []string // the new terms, and what of those on the table they lack and add
-	Policy, Wrong      string
-	Checked            bool
+	Shown         []marked // the new terms
+	Missing       []string // of those on the table
+	Policy, Wrong string
+	Edited        string // the same in the form in which it is edited on
+	Checked       bool
+	Unchanged     bool // as sentences
 }
 
 // counter shows terms of ours as sentences before they are sent, or what is wrong
@@ -271,11 +289,14 @@ func (s *portal) counter(v *visit, a answer, shown []string, wrong error) error 
 	if data.Question == nil || !data.Question.Counter || data.Question.Version != a.version {
 		return s.exchangeWith(v, a, fault.DecidedOn.At(data.ID, "process", data.ID))
 	}
-	out := counterPage{exchangePage: data, Shown: shown, Policy: a.policy, Checked: wrong == nil,
-		Fewer: without(data.Question.Terms, shown), More: without(shown, data.Question.Terms)}
+	out := counterPage{exchangePage: data, Policy: a.policy, Edited: a.policy, Checked: wrong == nil,
+		Shown: mark(shown, data.Question.Terms), Missing: without(data.Question.Terms, shown)}
+	out.Unchanged = len(out.Missing)+len(without(shown, data.Question.Terms)) == 0
 	out.Frame.Title = v.T("portal.counter")
 	status := http.StatusOK
-	if wrong != nil {
+	if wrong == nil {
+		out.Edited = pretty(strictjson.Raw(a.policy))
+	} else {
 		f := fault.Of(wrong)
 		status, out.Wrong = f.Kind.Status, v.wrong(f)
 	}
@@ -284,9 +305,9 @@ func (s *portal) counter(v *visit, a answer, shown []string, wrong error) error 
 
 // wrong is a fault in one line, with its place and what to do.
 func (v *visit) wrong(f *fault.Error) string {
-	where := ""
-	if f.Place != "" {
+	where, remedy := "", f.Remedy(v.Lang())
+	if f.Place != "" && !strings.Contains(remedy, f.Place) {
 		where = " (" + f.Place + ")"
 	}
-	return f.What(v.Lang()) + where + v.T("portal.end.colon") + f.Remedy(v.Lang())
+	return f.What(v.Lang()) + where + v.T("portal.end.colon") + remedy
 }

@@ -66,8 +66,8 @@ func TestWhatWaitsIsShownWithWhereItsTermsDiffer(t *testing.T) {
 	page := "/exchanges/" + url.PathEscape(q.ID)
 	for _, path := range []string{"/", page} {
 		for lang, want := range map[string][]string{
-			"en": {"These terms are not ours.", "They say, and ours do not:", "Ours say, and they do not:"},
-			"ja": {"自組織の条件とは異なります。", "相手方の条件にだけあるもの:", "自組織の条件にだけあるもの:"},
+			"en": {"These terms differ from ours.", `<li class="added">`, "Ours say, and these do not:"},
+			"ja": {"自組織の条件とは異なります。", `<li class="missing">`, "自組織の条件にだけあるもの:"},
 		} {
 			body := d.ask(t, "GET", path, me, header{"Accept-Language", lang}).Body.String()
 			for _, w := range append(want, otherSide, "Ward list &lt;script&gt;", "&lt;script&gt;") {
@@ -222,7 +222,7 @@ func TestWhatDidNotGetThroughIsShownAndSettled(t *testing.T) {
 	cancel()
 	check(t, <-done)
 	me, from := d.login(t, "tokyo"), header{"Sec-Fetch-Site", "same-origin"}
-	for lang, want := range map[string]string{"en": "2 wait for " + otherSide, "ja": otherSide + " 宛て 2 件"} {
+	for lang, want := range map[string]string{"en": "2 messages wait for " + otherSide, "ja": otherSide + " 宛てのメッセージ 2 件"} {
 		body := d.ask(t, "GET", "/", me, header{"Accept-Language", lang}).Body.String()
 		if !strings.Contains(body, want) || !strings.Contains(body, "ContractRequestMessage") || !strings.Contains(body, "TransferRequestMessage") {
 			t.Errorf("the overview in %s lacks what is late", lang)
