@@ -115,7 +115,7 @@ func TestTermsInAnotherFormAreShownCompactly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := `"constraint":[{"leftOperand":"purpose","operator":"isAnyOf","rightOperand":["research",{"@type":"xsd:integer","@value":"5"}]}]`; !bytes.Contains(offer, []byte(want)) {
+	if want := `"constraint":[{"leftOperand":"odrl:purpose","operator":"isAnyOf","rightOperand":["research",{"@type":"xsd:integer","@value":"5"}]}]`; !bytes.Contains(offer, []byte(want)) {
 		t.Errorf("published %s", offer)
 	}
 }

@@ -32,8 +32,10 @@ func Policy(typ string, rules strictjson.Raw, head ...[2]string) (strictjson.Raw
 	return append(b, '}'), nil
 }
 
-// Rules writes the rules of a policy as the schemas of the standard want them:
-// bare names of the vocabulary, lists as arrays, no number or boolean as a right
+// Rules writes the rules of a policy as the schemas and the context of the
+// standard want them: bare names where the context has them, actions and left
+// operands that it lacks with the prefix odrl (bare, they mean nothing to a reader
+// of JSON-LD such as EDC), lists as arrays, no number or boolean as a right
 // operand. Rules that are so already come back byte for byte. The error is
 // fault.BadMessage.
 func Rules(rules strictjson.Raw) (strictjson.Raw, error) {
@@ -83,8 +85,13 @@ func compact(name string, v any) bool {
 			}
 		}
 	case string:
-		if name == "operator" || name == "leftOperand" || name == "action" {
-			return !strings.HasPrefix(v, "odrl:") && !strings.HasPrefix(v, "http://www.w3.org/ns/odrl/2/")
+		switch bare := strings.TrimPrefix(v, "odrl:"); {
+		case strings.HasPrefix(v, "http://www.w3.org/ns/odrl/2/"):
+			return name != "operator" && !prefixed[name]
+		case name == "operator":
+			return bare == v
+		case prefixed[name]:
+			return v == vocabulary(bare)
 		}
 	case float64, bool:
 		return name != "rightOperand"
@@ -92,11 +99,24 @@ func compact(name string, v any) bool {
 	return true
 }
 
+// prefixed are the members whose values the context of the standard names only in
+// part.
+var prefixed = map[string]bool{"action": true, "leftOperand": true}
+
+// vocabulary is an action or a left operand of ODRL as the context makes it understood.
+func vocabulary(bare string) string {
+	if bare == "" || bare == "use" || bare[0] == '@' || strings.Contains(bare, ":") {
+		return bare
+	}
+	return "odrl:" + bare
+}
+
 // lists are the members of a policy that hold objects.
 var lists = map[string]bool{"permission": true, "prohibition": true, "obligation": true, "duty": true, "constraint": true,
 	"and": true, "or": true, "xone": true, "andSequence": true}
 
-// texts writes numbers and booleans among right operands as typed texts.
+// texts writes numbers and booleans among right operands as typed texts, and names
+// as the context wants them.
 func texts(name string, v any) any {
 	switch v := v.(type) {
 	case map[string]any:
@@ -106,6 +126,10 @@ func texts(name string, v any) any {
 	case []any:
 		for i := range v {
 			v[i] = texts(name, v[i])
+		}
+	case string:
+		if prefixed[name] {
+			return vocabulary(v)
 		}
 	case bool:
 		if name == "rightOperand" {
