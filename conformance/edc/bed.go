@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
@@ -13,7 +12,6 @@ import (
 
 	"kakehashi/client"
 	"kakehashi/conformance/serving"
-	"kakehashi/odrl"
 )
 
 // bed is where the cases of one EDC take place: the node, the EDC, and what
@@ -50,8 +48,8 @@ func (b *bed) publish(ctx context.Context, what, asking string, rules object) (s
 	return dataset, err
 }
 
-// provide offers an asset of EDC and gives its id. A gated one sends its second
-// half once the gate is open.
+// provide offers an asset of EDC and gives its id. A gated one is silent when it
+// is read first.
 func (b *bed) provide(ctx context.Context, what string, gated bool, rules object) (string, error) {
 	asset := b.name(what)
 	path := "/source/"
@@ -128,36 +126,6 @@ func (b *bed) both(ctx context.Context, a agreed, p process) (agreed, error) {
 	}
 	a.edcs = p.Agreement
 	return a, nil
-}
-
-// holds says whether both sides keep an agreement on these terms: ours exactly,
-// EDC's without what it is known to lose.
-func (b *bed) holds(ctx context.Context, a agreed, rules object) error {
-	want, err := json.Marshal(rules)
-	if err != nil {
-		return err
-	}
-	ours, err := b.api().Agreement(ctx, a.agreement)
-	if err != nil {
-		return err
-	}
-	got, err := json.Marshal(ours.Policy)
-	if err != nil {
-		return err
-	}
-	if err := odrl.Same(want, got); err != nil {
-		return fmt.Errorf("our agreement is not on the offer's terms: %w: %s", err, got)
-	}
-	var theirs struct{ Policy object }
-	if err := b.edc.call(ctx, http.MethodGet, "/contractagreements/"+a.edcs, nil, &theirs); err != nil {
-		return err
-	}
-	for _, kind := range []string{"permission", "prohibition"} {
-		if has, wants := len(many(theirs.Policy.member(kind))) > 0, rules[kind] != nil; has != wants {
-			return fmt.Errorf("EDC's agreement has a %s: %t, the offer: %t", kind, has, wants)
-		}
-	}
-	return nil
 }
 
 // fetch reads address as a plain client of EDC's would.

@@ -81,7 +81,7 @@ edc.transfer.proxy.token.verifier.publickey.alias=public
 	if err := os.WriteFile(file, []byte(settings), 0o600); err != nil {
 		return nil, err
 	}
-	c.cmd = exec.Command("java", "-Xmx1g", "-Dedc.fs.config="+file, "-cp", filepath.Join(jars.Folder, "*"), "org.eclipse.edc.boot.system.runtime.BaseRuntime")
+	c.cmd = exec.Command("java", "-Xmx1g", "-Dedc.fs.config="+file, "-cp", filepath.Join(jars.Folder, "*"), "org.eclipse.edc.boot.system.runtime.BaseRuntime", "--log-level=DEBUG")
 	c.cmd.Stdout, c.cmd.Stderr = log, log
 	if err := c.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("java: %w", err)

@@ -18,12 +18,13 @@ import (
 type listener struct {
 	base   string
 	server *http.Server
+	ended  chan struct{}
 
 	mu      sync.Mutex
 	changed chan struct{} // closed and made anew on each change
 	arrived map[string][]byte
 	events  map[string][]event // by EDC's transfer
-	gates   map[string]chan struct{}
+	read    map[string]bool    // gated assets that were read
 	trouble []error
 }
 
@@ -50,11 +51,11 @@ func listen() (*listener, error) {
 		return nil, err
 	}
 	s := &listener{base: "http://" + l.Addr().String(), changed: make(chan struct{}), arrived: map[string][]byte{},
-		events: map[string][]event{}, gates: map[string]chan struct{}{}}
+		events: map[string][]event{}, read: map[string]bool{}, ended: make(chan struct{})}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /source/{asset}", func(w http.ResponseWriter, r *http.Request) {
 		if _, err := w.Write(content(r.PathValue("asset"))); err != nil {
-			s.note(nil)
+			s.note(fmt.Errorf("read of %s: %w", r.PathValue("asset"), err))
 		}
 	})
 	mux.HandleFunc("GET /gated/{asset}", s.gated)
@@ -80,33 +81,34 @@ func (s *listener) note(err error) {
 	s.changed = make(chan struct{})
 }
 
-// gated sends a part, and the rest once its gate is open.
+// gated is silent to whoever reads an asset first, and answers the next one. It
+// does not stop halfway: EDC cannot cut what it is reading in the middle.
 func (s *listener) gated(w http.ResponseWriter, r *http.Request) {
 	asset := r.PathValue("asset")
-	b := content(asset)
-	if _, err := w.Write(b[:len(b)/2]); err != nil {
-		return // whoever read it went away, as the case may want
-	}
-	if f, ok := w.(http.Flusher); ok {
-		f.Flush()
-	}
-	select {
-	case <-s.gate(asset):
-		_, _ = w.Write(b[len(b)/2:]) // as above
-	case <-r.Context().Done():
-	}
-}
-
-func (s *listener) gate(asset string) chan struct{} {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.gates[asset] == nil {
-		s.gates[asset] = make(chan struct{})
+	first := !s.read[asset]
+	s.read[asset] = true
+	s.mu.Unlock()
+	if first {
+		s.note(nil)
+		select {
+		case <-r.Context().Done():
+		case <-s.ended:
+		}
+		return
 	}
-	return s.gates[asset]
+	if _, err := w.Write(content(asset)); err != nil {
+		s.note(fmt.Errorf("read of %s: %w", asset, err))
+	}
 }
 
-func (s *listener) open(asset string) { close(s.gate(asset)) }
+// reading waits until an asset is being read.
+func (s *listener) reading(ctx context.Context, asset string) error {
+	if err := s.wait(ctx, func() bool { return s.read[asset] }); err != nil {
+		return fmt.Errorf("EDC does not read %s: %w", asset, err)
+	}
+	return nil
+}
 
 // sink takes what is pushed to it.
 func (s *listener) sink(w http.ResponseWriter, r *http.Request) {
@@ -187,6 +189,7 @@ func (s *listener) wait(ctx context.Context, done func() bool) error {
 
 // stop ends the listener; what went wrong in it comes back.
 func (s *listener) stop() error {
+	close(s.ended)
 	err := s.server.Close()
 	s.mu.Lock()
 	defer s.mu.Unlock()

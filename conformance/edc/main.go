@@ -17,6 +17,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"sync"
 	"time"
 
@@ -226,5 +227,5 @@ func (s stage) perform(ctx context.Context, b *bed, log io.Writer, id, title str
 
 // all are the cases that can run side by side.
 func all() []test {
-	return exchanges
+	return slices.Concat(exchanges, termsCases(), refusals, interruptions)
 }

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 )
@@ -151,11 +150,9 @@ func (c *connector) catalog(ctx context.Context, p partner, dataset string) ([]o
 			formats = append(formats, f.text("format"))
 		}
 		for _, o := range many(d.member("hasPolicy")) {
-			o["odrl:assigner"], o["odrl:target"] = object{"@id": p.id}, object{"@id": dataset}
-			o["@type"] = "odrl:Offer"
-			if answer["@context"] != nil && !slices.ContainsFunc(keys(o), func(k string) bool { return strings.HasPrefix(k, "odrl:permission") }) {
-				o["@context"] = "http://www.w3.org/ns/odrl.jsonld"
-			}
+			// EDC shows the catalogue as it came. A user adds the parties and
+			// ODRL's context, since the catalogue's own means nothing outside it.
+			o["@context"], o["assigner"], o["target"] = "http://www.w3.org/ns/odrl.jsonld", p.id, dataset
 			id, _ := o["@id"].(string)
 			out = append(out, offer{dataset: dataset, id: id, formats: formats, policy: o})
 		}
@@ -165,14 +162,6 @@ func (c *connector) catalog(ctx context.Context, p partner, dataset string) ([]o
 		return nil, fmt.Errorf("EDC %s does not see an offer of %s in the catalogue of %s: %.600s", c.id, dataset, p.id, b)
 	}
 	return out, nil
-}
-
-func keys(o object) []string {
-	var out []string
-	for k := range o {
-		out = append(out, k)
-	}
-	return out
 }
 
 // negotiate asks for an offer and gives the id of EDC's negotiation.
@@ -203,15 +192,14 @@ type process struct {
 	Error     string `json:"errorDetail"`
 }
 
-// past is the end that a provider's transfer came to before EDC cleared up after it.
-func (p process) past() string {
-	switch {
-	case !strings.HasPrefix(p.State, "DEPROVISION"):
-		return ""
-	case p.Error != "":
-		return "TERMINATED"
-	}
-	return "COMPLETED"
+// is says whether a process is in state. A provider's transfer that ended shows
+// only that EDC clears up after it; which end it was, our side tells.
+func (p process) is(state string) bool {
+	return p.State == state || strings.HasPrefix(p.State, "DEPROVISION") && final(state)
+}
+
+func final(state string) bool {
+	return state == "TERMINATED" || state == "COMPLETED" || state == "FINALIZED"
 }
 
 // The two kinds of processes, as paths.
@@ -242,9 +230,9 @@ func (c *connector) await(ctx context.Context, kind, id, state string) (process,
 			return p, err
 		}
 		switch {
-		case p.State == state || p.past() == state:
+		case p.is(state):
 			return p, nil
-		case p.State == "TERMINATED", p.State == "COMPLETED", p.State == "FINALIZED", p.past() != "":
+		case final(p.State), p.is("COMPLETED"):
 			return p, fmt.Errorf("EDC's %s is %s, not %s: %s", strings.Trim(kind, "/"), p.State, state, p.Error)
 		}
 		select {
