@@ -182,6 +182,15 @@ func (r *Room) InForce(ctx context.Context, p participant.ID, counterparty, data
 	return a, err
 }
 
+// Count reads how many agreements there are, ended ones too.
+func (r *Room) Count(ctx context.Context, p participant.ID) (int, error) {
+	var n int64
+	err := r.c.DB.View(ctx, func(tx store.Tx) error {
+		return tx.QueryRow(`SELECT COUNT(*) FROM agreement_agreements WHERE participant = $1`, string(p)).Scan(&n)
+	})
+	return int(n), err
+}
+
 // List is one page, newest first; before is the id that ended the last page.
 func (r *Room) List(ctx context.Context, p participant.ID, before string, limit int) (page []Agreement, next string, err error) {
 	if limit <= 0 || limit > 500 {

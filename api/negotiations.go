@@ -120,6 +120,9 @@ func detailed(q negotiation.Process, lang string) client.Negotiation {
 func (s *server) listNegotiations(ctx context.Context, p participant.ID, in *page) (client.Negotiations, error) {
 	items, next, err := s.Negotiations.List(ctx, p, negotiation.Filter{}, in.Cursor, in.Limit)
 	out := client.Negotiations{Next: next}
+	if err == nil {
+		out.Total, err = first(ctx, p, in, s.Negotiations.Count)
+	}
 	for _, q := range items {
 		out.Items = append(out.Items, negotiated(q))
 	}

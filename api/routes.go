@@ -44,6 +44,15 @@ type page struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"500" default:"100"`
 }
 
+// first counts for the first page; to count again for each would cost more than
+// the page does.
+func first(ctx context.Context, p participant.ID, in *page, count func(context.Context, participant.ID) (int, error)) (int, error) {
+	if in.Cursor != "" {
+		return 0, nil
+	}
+	return count(ctx, p)
+}
+
 // ByID names one thing in the path.
 type ByID struct {
 	Lang
@@ -212,6 +221,9 @@ func agreed(a agreement.Agreement, lang string) client.Agreement {
 func (s *server) agreements(ctx context.Context, p participant.ID, in *page) (client.Agreements, error) {
 	items, next, err := s.Agreements.List(ctx, p, in.Cursor, in.Limit)
 	out := client.Agreements{Next: next}
+	if err == nil {
+		out.Total, err = first(ctx, p, in, s.Agreements.Count)
+	}
 	for _, a := range items {
 		out.Items = append(out.Items, agreed(a, in.in()))
 	}
@@ -273,6 +285,9 @@ func transferred(q transfer.Process) client.Transfer {
 func (s *server) listTransfers(ctx context.Context, p participant.ID, in *page) (client.Transfers, error) {
 	items, next, err := s.Transfers.List(ctx, p, transfer.Filter{}, in.Cursor, in.Limit)
 	out := client.Transfers{Next: next}
+	if err == nil {
+		out.Total, err = first(ctx, p, in, s.Transfers.Count)
+	}
 	for _, q := range items {
 		out.Items = append(out.Items, transferred(q))
 	}

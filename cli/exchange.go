@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -183,35 +184,43 @@ func (n negotiateCommand) Run(ctx context.Context, c *Context) error {
 }
 
 // exchangesCommand lists negotiations and transfers, newest first.
-type exchangesCommand struct{ Reach }
+type exchangesCommand struct {
+	Reach
+	All bool
+}
 
 func (e exchangesCommand) Run(ctx context.Context, c *Context) error {
 	node, err := e.Client(c)
 	if err != nil {
 		return err
 	}
-	negotiations, err := node.Negotiations(ctx, "")
-	if err != nil {
-		return err
-	}
-	transfers, err := node.Transfers(ctx, "")
-	if err != nil {
-		return err
-	}
 	var rows [][]string
-	for _, n := range negotiations.Items {
-		rows = append(rows, []string{n.Updated.Format(time.DateTime), "negotiation", n.Role, n.State, n.Counterparty, n.ID})
-		if err := c.Emit(n); err != nil {
-			return err
+	negotiations, err := pages(e.All, func(cursor string) (string, int, error) {
+		page, err := node.Negotiations(ctx, cursor)
+		for _, n := range page.Items {
+			rows = append(rows, []string{n.Updated.Format(time.DateTime), "negotiation", n.Role, n.State, n.Counterparty, n.ID})
+			err = errors.Join(err, c.Emit(n))
 		}
+		return page.Next, page.Total, err
+	})
+	if err != nil {
+		return err
 	}
-	for _, t := range transfers.Items {
-		rows = append(rows, []string{t.Updated.Format(time.DateTime), "transfer", t.Role, t.State, t.Counterparty, t.ID})
-		if err := c.Emit(t); err != nil {
-			return err
+	transfers, err := pages(e.All, func(cursor string) (string, int, error) {
+		page, err := node.Transfers(ctx, cursor)
+		for _, t := range page.Items {
+			rows = append(rows, []string{t.Updated.Format(time.DateTime), "transfer", t.Role, t.State, t.Counterparty, t.ID})
+			err = errors.Join(err, c.Emit(t))
 		}
+		return page.Next, page.Total, err
+	})
+	if err != nil {
+		return err
 	}
-	return c.table(rows, c.Text.T("exchanges.empty"))
+	if err := c.table(rows, c.Text.T("exchanges.empty")); err != nil {
+		return err
+	}
+	return c.shown(len(rows), negotiations+transfers)
 }
 
 // agreementsCommand lists agreements; end ends one.
@@ -220,29 +229,36 @@ type agreementsCommand struct {
 	End  endAgreement   `cmd:""`
 }
 
-type listAgreements struct{ Reach }
+type listAgreements struct {
+	Reach
+	All bool
+}
 
 func (a listAgreements) Run(ctx context.Context, c *Context) error {
 	node, err := a.Client(c)
 	if err != nil {
 		return err
 	}
-	page, err := node.Agreements(ctx, "")
+	var rows [][]string
+	total, err := pages(a.All, func(cursor string) (string, int, error) {
+		page, err := node.Agreements(ctx, cursor)
+		for _, x := range page.Items {
+			state := c.Text.T("agreements.in_force")
+			if !x.Ended.IsZero() {
+				state = c.Text.T("agreements.ended", "reason", x.Reason)
+			}
+			rows = append(rows, []string{x.Signed.Format(time.DateTime), x.Role, state, x.Counterparty, x.ID})
+			err = errors.Join(err, c.Emit(x))
+		}
+		return page.Next, page.Total, err
+	})
 	if err != nil {
 		return err
 	}
-	var rows [][]string
-	for _, x := range page.Items {
-		state := c.Text.T("agreements.in_force")
-		if !x.Ended.IsZero() {
-			state = c.Text.T("agreements.ended", "reason", x.Reason)
-		}
-		rows = append(rows, []string{x.Signed.Format(time.DateTime), x.Role, state, x.Counterparty, x.ID})
-		if err := c.Emit(x); err != nil {
-			return err
-		}
+	if err := c.table(rows, c.Text.T("agreements.empty")); err != nil {
+		return err
 	}
-	return c.table(rows, c.Text.T("agreements.empty"))
+	return c.shown(len(rows), total)
 }
 
 type endAgreement struct {

@@ -194,7 +194,8 @@ type Negotiation struct {
 // Negotiations is a page, newest first.
 type Negotiations struct {
 	Items []Negotiation `json:"items"`
-	Next  string        `json:"next,omitempty"`
+	Next  string        `json:"next,omitempty" doc:"Cursor of the next page"`
+	Total int           `json:"total,omitempty" doc:"Of all pages; told with the first"`
 }
 
 // Agreement is what two parties are bound to.
@@ -215,7 +216,8 @@ type Agreement struct {
 // Agreements is a page, newest first.
 type Agreements struct {
 	Items []Agreement `json:"items"`
-	Next  string      `json:"next,omitempty"`
+	Next  string      `json:"next,omitempty" doc:"Cursor of the next page"`
+	Total int         `json:"total,omitempty" doc:"Of all pages; told with the first"`
 }
 
 // StartTransfer asks the provider of an agreement for the data.
@@ -247,7 +249,8 @@ type Transfer struct {
 // Transfers is a page, newest first.
 type Transfers struct {
 	Items []Transfer `json:"items"`
-	Next  string     `json:"next,omitempty"`
+	Next  string     `json:"next,omitempty" doc:"Cursor of the next page"`
+	Total int        `json:"total,omitempty" doc:"Of all pages; told with the first"`
 }
 
 // Access is where the data is and what opens it. It is a secret.

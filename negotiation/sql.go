@@ -32,3 +32,6 @@ func (r *Room) List(ctx context.Context, p participant.ID, f Filter, cursor stri
 	}
 	return out, out[len(out)-1].ID, nil
 }
+
+// Count reads how many negotiations there are.
+func (r *Room) Count(ctx context.Context, p participant.ID) (int, error) { return r.book.Count(ctx, p) }

@@ -81,6 +81,14 @@ func TestNoChangeIsLostWhenStreamsBreak(t *testing.T) {
 		t.Fatal(err)
 	}
 	cancel()
+	if all, err := c.Negotiations(t.Context(), ""); err != nil || all.Total != n || len(all.Items) != n {
+		t.Errorf("the list: %d of %d, %v", len(all.Items), all.Total, err)
+	} else if rest, err := c.Negotiations(t.Context(), all.Items[0].ID); err != nil || rest.Total != 0 || len(rest.Items) != n-1 {
+		t.Errorf("what follows the first: %d of %d, %v", len(rest.Items), rest.Total, err)
+	}
+	if all, err := c.Agreements(t.Context(), ""); err != nil || all.Total != n {
+		t.Errorf("agreements: %d, %v", all.Total, err)
+	}
 	for _, id := range ids {
 		if !finals[id] {
 			t.Errorf("%s was lost", id)

@@ -41,7 +41,7 @@ type Book[P Kept] struct {
 	decode func(Head, []byte) (P, error)
 	known  *recent.Of[key, P]
 
-	insert, save, read, wait, goOn, count, feed string
+	insert, save, read, wait, goOn, count, total, feed string
 }
 
 type key struct {
@@ -71,9 +71,10 @@ func NewBook[P Kept](name string, db store.DB, w Watch, decode func(Head, []byte
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`),
 		save: of(`UPDATE {name}_processes SET peer_pid = $1, state = $2, version = $3, agreement = $4, body = $5, updated = $6
 			WHERE participant = $7 AND id = $8 AND version = $9 RETURNING version`),
-		read: of(`SELECT ` + columns + ` FROM {name}_processes WHERE participant = $1 AND `),
-		wait: of(`INSERT INTO {name}_waiting (participant, id) VALUES ($1, $2)`),
-		goOn: of(`DELETE FROM {name}_waiting WHERE participant = $1 AND id = $2`),
+		read:  of(`SELECT ` + columns + ` FROM {name}_processes WHERE participant = $1 AND `),
+		wait:  of(`INSERT INTO {name}_waiting (participant, id) VALUES ($1, $2)`),
+		goOn:  of(`DELETE FROM {name}_waiting WHERE participant = $1 AND id = $2`),
+		total: of(`SELECT COUNT(*) FROM {name}_processes WHERE participant = $1`),
 		count: of(`SELECT COUNT(*) FROM {name}_processes WHERE participant = $1 AND counterparty = $2
 			AND state NOT IN ('FINALIZED', 'COMPLETED', 'TERMINATED')`),
 		feed: feedOf(name),
@@ -282,6 +283,16 @@ func (b *Book[P]) Page(ctx context.Context, p participant.ID, limit int, where s
 // Waiting gives what waits for a decision of ours, oldest first.
 func (b *Book[P]) Waiting(ctx context.Context, p participant.ID, limit int) (out []P, more bool, err error) {
 	return b.Page(ctx, p, limit, `id IN (SELECT id FROM `+b.name+`_waiting WHERE participant = $1) ORDER BY id`)
+}
+
+// Count reads how many processes there are.
+func (b *Book[P]) Count(ctx context.Context, p participant.ID) (int, error) {
+	var n int64
+	err := b.db.View(ctx, func(tx store.Tx) error { return tx.QueryRow(b.total, string(p)).Scan(&n) })
+	if err != nil {
+		return 0, fmt.Errorf("count %ss: %w", b.name, err)
+	}
+	return int(n), nil
 }
 
 // CountOpen reads how many processes a counterpart has open.

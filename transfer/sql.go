@@ -43,3 +43,6 @@ func (r *Room) underway(tx store.Tx, p participant.ID, agreement string) ([]Proc
 func (r *Room) provided(tx store.Tx, p participant.ID, after string) ([]Process, error) {
 	return r.book.Select(tx, p, `id > $2 AND state <> 'COMPLETED' AND state <> 'TERMINATED' AND role = 'provider' ORDER BY id LIMIT 500`, after)
 }
+
+// Count reads how many transfers there are.
+func (r *Room) Count(ctx context.Context, p participant.ID) (int, error) { return r.book.Count(ctx, p) }
