@@ -127,6 +127,10 @@ func TestADecisionIsTakenOnceOnWhatWasShown(t *testing.T) {
 	if now.Pending == nil || now.Pending.Kind != negotiation.KindAgreement {
 		t.Errorf("approved: %+v", now)
 	}
+	check(t, d.Evidence.Flush(t.Context(), "tokyo"))
+	if body := d.ask(t, "GET", "/exchanges/"+url.PathEscape(q.ID), me, header{"Accept-Language", "en"}).Body.String(); strings.Count(body, "Our answer decided") != 1 || !strings.Contains(body, "ContractAgreementMessage") {
+		t.Error("the timeline does not tell that we decided")
+	}
 	if got := d.decide(t, me, q.ID, url.Values{"version": {version(q)}, "decision": {"approve"}}); got.Code != 409 || !strings.Contains(got.Body.String(), `role="alert"`) {
 		t.Errorf("approved twice: %d", got.Code)
 	}

@@ -163,6 +163,9 @@ func (v *visit) event(e evidence.Entry) event {
 	if out.Message = message[e.Type]; e.Direction == "" {
 		out.Message = ""
 	}
+	if sends := e.Facts["sending"]; e.Direction == "" && sends != "" && e.Facts["state"] != "" && e.Facts["by"] == "" {
+		out.Event, out.Message = v.T("portal.event.decided"), sends // the state is the one before it
+	}
 	if e.Position < 0 {
 		out.Place = v.T("portal.position.none")
 	} else {
