@@ -26,6 +26,9 @@ var (
 	StoreBusy = Define("store-busy", 503,
 		Words{"too many units of work changed the same rows at the same time", "同じ行への変更が同時に多数発生しました"},
 		Words{"try again; if it stays, look in the log for what holds the rows", "もう一度お試しください。解消しない場合は、どの処理が行を占有しているかをログで確認してください"})
+	StoreKey = Define("store-key", 400,
+		Words{"an identifier is too long to be kept", "識別子が長すぎるため保存できません"},
+		Words{"use identifiers of at most 2,000 bytes", "識別子は 2,000 バイト以内にしてください"})
 	StoreText = Define("store-text", 400,
 		Words{"a text holds the character NUL or is not valid UTF-8", "テキストに NUL 文字が含まれているか、UTF-8 として正しくありません"},
 		Words{"send the text without it", "該当する文字を取り除いて送り直してください"})

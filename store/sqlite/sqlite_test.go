@@ -23,7 +23,7 @@ import (
 
 func TestTheEngineKeepsThePromisesOfTheStore(t *testing.T) {
 	t.Parallel()
-	storetest.Run(t, storetest.Open)
+	storetest.Run(t, storetest.OpenSQLite)
 }
 
 func files(pairs ...string) fstest.MapFS {

@@ -1,25 +1,45 @@
 // Package storetest opens stores for tests and holds the suite that every
 // engine must pass. It is for tests only.
+//
+// Tests run on SQLite; with the environment variable KAKEHASHI_TEST_POSTGRES,
+// the URL of a PostgreSQL database that may be filled, they run there, each in a
+// schema of its own. make postgres sets it.
 package storetest
 
 import (
+	"context"
+	"crypto/rand"
 	"log/slog"
+	"net/url"
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"kakehashi/store"
+	"kakehashi/store/postgres"
 	"kakehashi/store/sqlite"
 )
 
-// Open gives a new store on a file of its own, with these schemas in it. It is
-// closed and removed when t ends.
+// Environment names the variable that has tests run on PostgreSQL.
+const Environment = "KAKEHASHI_TEST_POSTGRES"
+
+// Open gives a new store with these schemas in it. It is closed and removed when
+// t ends.
 func Open(t testing.TB, schemas ...store.Schema) store.DB {
 	t.Helper()
-	db, err := sqlite.Open(t.Context(), sqlite.Config{
-		Path:    filepath.Join(t.TempDir(), "test.db"),
-		Schemas: schemas,
-		Log:     slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError})),
-	})
+	if os.Getenv(Environment) != "" {
+		return OpenPostgres(t, schemas...)
+	}
+	return OpenSQLite(t, schemas...)
+}
+
+// OpenSQLite is Open on a file, whatever the environment says.
+func OpenSQLite(t testing.TB, schemas ...store.Schema) store.DB {
+	t.Helper()
+	db, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "test.db"), Schemas: schemas, Log: logger(t)})
 	if err != nil {
 		t.Fatalf("open a store: %v", err)
 	}
@@ -29,4 +49,62 @@ func Open(t testing.TB, schemas ...store.Schema) store.DB {
 		}
 	})
 	return db
+}
+
+// OpenPostgres is Open on PostgreSQL; without the variable it skips the test.
+func OpenPostgres(t testing.TB, schemas ...store.Schema) store.DB {
+	t.Helper()
+	at := URL(t)
+	if at == "" {
+		t.Skipf("%s is not set: see make postgres", Environment)
+	}
+	db, err := postgres.Open(t.Context(), postgres.Config{URL: at, Schemas: schemas, Log: logger(t), Conns: 8})
+	if err != nil {
+		t.Fatalf("open a store: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Errorf("close the store: %v", err)
+		}
+	})
+	return db
+}
+
+// URL gives the address of a schema of PostgreSQL that only t uses and that is
+// removed when t ends; "" when the variable is not set. It is what a node's
+// setting store takes.
+func URL(t testing.TB) string {
+	t.Helper()
+	base := os.Getenv(Environment)
+	if base == "" {
+		return ""
+	}
+	u, err := url.Parse(base)
+	if err != nil {
+		t.Fatalf("%s is no URL", Environment)
+	}
+	name := "t_" + strings.ToLower(rand.Text())
+	run(t, base, "CREATE SCHEMA "+name)
+	t.Cleanup(func() { run(t, base, "DROP SCHEMA "+name+" CASCADE") })
+	q := u.Query()
+	q.Set("search_path", name)
+	u.RawQuery = q.Encode()
+	return u.String()
+}
+
+func run(t testing.TB, base, statement string) {
+	t.Helper()
+	ctx := context.WithoutCancel(t.Context()) // it ends before what cleans up
+	c, err := pgconn.Connect(ctx, base)
+	if err != nil {
+		t.Fatalf("connect to the database of the tests: %v", err)
+	}
+	defer c.Close(ctx)
+	if err := c.Exec(ctx, statement).Close(); err != nil {
+		t.Errorf("%s: %v", statement, err)
+	}
+}
+
+func logger(t testing.TB) *slog.Logger {
+	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError}))
 }

@@ -19,7 +19,7 @@ type Opener func(t testing.TB, schemas ...store.Schema) store.DB
 
 var suite = store.Schema{Owner: "suite", Files: fstest.MapFS{"0001_init.sql": {Data: []byte(`
 -- a comment; with a semicolon
-CREATE TABLE suite_items (participant TEXT NOT NULL, id TEXT NOT NULL, n BIGINT, body BYTEA, flag BOOLEAN, part DOUBLE PRECISION, note TEXT, PRIMARY KEY (participant, id));
+CREATE TABLE suite_items (participant TEXT NOT NULL, id TEXT NOT NULL, n BIGINT, body BYTEA, flag BOOLEAN, part DOUBLE PRECISION, note TEXT, long TEXT, PRIMARY KEY (participant, id));
 CREATE UNIQUE INDEX suite_items_note ON suite_items (participant, note);
 `)}}}
 
@@ -210,7 +210,7 @@ type name string
 func values(t *testing.T, db store.DB) {
 	texts := []string{"", "架け橋 🌉 e\u0301 \U0010ffff", strings.Repeat("大", 1<<20), "'; DROP TABLE suite_items; --"}
 	bodies := [][]byte{nil, {}, {0, 1, 255}, bytes.Repeat([]byte{7, 0}, 4<<20)}
-	const put = "INSERT INTO suite_items VALUES ($1, $2, $3, $4, $5, $6, $7)"
+	const put = "INSERT INTO suite_items (participant, id, n, body, flag, part, long) VALUES ($1, $2, $3, $4, $5, $6, $7)"
 	for i, text := range texts {
 		id := fmt.Sprint("v", i)
 		update(t, db, func(tx store.Tx) error {
@@ -228,7 +228,7 @@ func values(t *testing.T, db store.DB) {
 					maybe     *string
 					maybeBody any
 				)
-				err := tx.QueryRow("SELECT participant, n, body, flag, part, note, note, body FROM suite_items WHERE participant = $1 AND id = $2",
+				err := tx.QueryRow("SELECT participant, n, body, flag, part, long, long, body FROM suite_items WHERE participant = $1 AND id = $2",
 					"tokyo", id).Scan(&who, &n, &body, &flag, &part, &note, &maybe, &maybeBody)
 				if err != nil {
 					return err

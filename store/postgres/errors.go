@@ -1,0 +1,100 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"kakehashi/internal/fault"
+	"kakehashi/store"
+)
+
+var (
+	errWriteInView = errors.New("store: a View only reads")
+	errOver        = errors.New("store: the unit is over, its Tx cannot be used any more")
+)
+
+// unknown is a commit whose answer was lost.
+type unknown struct{ error }
+
+func (u *unknown) Unwrap() error { return u.error }
+
+// translate gives err its meaning for callers: ErrConflict for a key that is
+// taken, a fault that is also Unavailable for what the database refuses. Texts
+// of the server name tables and columns; their details, which hold values, are
+// left out by pgconn.
+func (db *DB) translate(err error, view bool) error {
+	var l *lost
+	var u *unknown
+	if errors.As(err, &l) || errors.As(err, &u) {
+		return store.Refused(fault.StoreAway, db.place, err)
+	}
+	code := state(err)
+	switch {
+	case code == "":
+		return err
+	case code == "23505":
+		return fmt.Errorf("%w: %w", store.ErrConflict, err)
+	case code == "25006" && view:
+		return fmt.Errorf("%w: %w", errWriteInView, err)
+	case code == "25006":
+		return store.Refused(fault.StoreReadOnly, db.place, err)
+	case code == "53100":
+		return store.Refused(fault.StoreFull, db.place, err)
+	case code == "54000": // an index holds no more than a third of a page in a row
+		return fault.StoreKey.At("").Because(err)
+	case serial(code):
+		return store.Refused(fault.StoreBusy, db.place, err)
+	case code == "57014" || code[:2] == "53" || code[:2] == "57" || code[:2] == "58" || code[:2] == "XX" || code == "55P03":
+		return fault.Unavailable.At(db.place).Because(err)
+	}
+	return err
+}
+
+// state is what the server calls an error, "" when it is not the server's.
+func state(err error) string {
+	var e *pgconn.PgError
+	if errors.As(err, &e) && len(e.Code) == 5 {
+		return e.Code
+	}
+	return ""
+}
+
+// serial tells of a unit that met another and has to run again.
+func serial(code string) bool { return code == "40001" || code == "40P01" }
+
+// stale tells of a connection whose prepared statements the server does not
+// take any more.
+func stale(err error) bool {
+	var e *pgconn.PgError
+	return errors.As(err, &e) && (e.Code == "26000" || e.Code == "0A000" && strings.Contains(e.Message, "cached plan"))
+}
+
+// refusedEntry gives a connection that could not be opened its meaning.
+func (db *DB) refusedEntry(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	var e *pgconn.PgError
+	if errors.As(err, &e) && len(e.Code) == 5 {
+		switch e.Code[:2] {
+		case "28", "3D", "42", "22", "53":
+			f := store.Refused(fault.StoreRefused, db.place, err)
+			f.Args = map[string]string{"reason": e.Message}
+			return f
+		}
+	}
+	return store.Refused(fault.StoreAway, db.place, err)
+}
+
+// place is where cfg points, without its secrets.
+func place(cfg *pgconn.Config) string {
+	if strings.HasPrefix(cfg.Host, "/") {
+		return cfg.Host + "/" + cfg.Database
+	}
+	return net.JoinHostPort(cfg.Host, fmt.Sprint(cfg.Port)) + "/" + cfg.Database
+}

@@ -1,0 +1,273 @@
+// Package postgres is the unit of work on a PostgreSQL server, for nodes that
+// have outgrown one file or run as several replicas.
+//
+// A unit is one transaction at REPEATABLE READ on one connection. Exec does not
+// wait: what it asks for travels with the next read or the commit, so that a
+// unit that reads once takes two round trips and one that only writes takes one.
+// A unit that met another one (SQLSTATE 40001, 40P01) runs again, at last alone
+// in this program. Nothing here rests on advisory locks, LISTEN or sequences.
+//
+// REPEATABLE READ lets two units each decide on a row that the other changes: a
+// unit that decides on a row writes that row, or leaves it to a unique key.
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"kakehashi/internal/fault"
+	"kakehashi/store"
+)
+
+// Config says what to open. URL is required.
+type Config struct {
+	// URL is postgres://user:password@host:port/database?options as libpq has it.
+	// What it leaves out comes from the environment variables of libpq (PGPASSWORD,
+	// PGPASSFILE and others).
+	URL string
+	// Schemas are brought up to date in this order before Open returns.
+	Schemas []store.Schema
+	// Log gets slow units and panics; slog.Default when nil.
+	Log *slog.Logger
+	// Now stamps migrations and measures units; time.Now when nil.
+	Now func() time.Time
+	// Conns is how many units write at a time, and how many views read: each has a
+	// connection of its own. 0: 16.
+	Conns int
+	// Patience is how long the server may be silent before a connection is given up.
+	// 0: 30 s.
+	Patience time.Duration
+}
+
+// DB is a store.DB on one database. All methods can be used by many goroutines.
+type DB struct {
+	conf     *pgconn.Config
+	place    string // host, port and database, for errors
+	log      *slog.Logger
+	now      func() time.Time
+	patience time.Duration
+	bytewise bool     // the server sorts text by its bytes anyway
+	shapes   sync.Map // query -> *shape
+
+	writers, readers chan struct{} // room for units that run
+	turn             sync.RWMutex  // held alone by a unit that has lost too often
+
+	mu     sync.Mutex
+	idle   []*conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+const (
+	connectWithin = 10 * time.Second
+	idleCheck     = time.Second      // a connection that rested longer is asked whether it lives
+	longestLife   = 30 * time.Minute // then it is replaced, so that servers behind one name share the load
+)
+
+// Parse reads a URL and fills in what the environment of libpq says. Its error
+// holds no secret.
+func Parse(url string) (*pgconn.Config, error) {
+	conf, err := pgconn.ParseConfig(url)
+	if err != nil {
+		var e *pgconn.ParseConfigError
+		if errors.As(err, &e) { // its text masks a password by a guess only
+			return nil, errors.New("not a URL of the form postgres://user@host:port/database")
+		}
+		return nil, err
+	}
+	return conf, nil
+}
+
+// Open connects and brings every schema up to date. It fails with
+// fault.StoreAway, fault.StoreRefused when the server does not let it in,
+// fault.StoreReadOnly, fault.StoreNewer when a newer program has used the
+// database, and fault.StoreChanged when a migration that was applied reads
+// differently now.
+func Open(ctx context.Context, cfg Config) (*DB, error) {
+	if cfg.Log == nil {
+		cfg.Log = slog.Default()
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Conns <= 0 {
+		cfg.Conns = 16
+	}
+	if cfg.Patience <= 0 {
+		cfg.Patience = 30 * time.Second
+	}
+	conf, err := Parse(cfg.URL)
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	db := &DB{conf: conf, place: place(conf), log: cfg.Log, now: cfg.Now, patience: cfg.Patience,
+		writers: make(chan struct{}, cfg.Conns), readers: make(chan struct{}, cfg.Conns), closed: make(chan struct{})}
+	conf.RuntimeParams["client_encoding"] = "UTF8"
+	if conf.RuntimeParams["application_name"] == "" {
+		conf.RuntimeParams["application_name"] = "kakehashi"
+	}
+	if conf.ConnectTimeout == 0 || conf.ConnectTimeout > connectWithin {
+		conf.ConnectTimeout = connectWithin
+	}
+	c, err := db.connect(ctx)
+	if err == nil {
+		if err = db.check(c); err == nil {
+			err = db.migrate(ctx, c, cfg.Schemas)
+		}
+		db.give(c)
+	}
+	if err != nil {
+		db.Close()
+		return nil, fmt.Errorf("open store %s: %w", db.place, err)
+	}
+	return db, nil
+}
+
+// connect opens one connection. What a session needs is set here, since a server
+// in between may refuse it as a parameter of the start.
+func (db *DB) connect(ctx context.Context) (*conn, error) {
+	pc, err := pgconn.ConnectConfig(ctx, db.conf)
+	if err != nil {
+		return nil, db.refusedEntry(err)
+	}
+	if enc := pc.ParameterStatus("server_encoding"); enc != "" && enc != "UTF8" {
+		pc.Close(ctx)
+		f := store.Refused(fault.StoreRefused, db.place, fmt.Errorf("server_encoding is %s", enc))
+		f.Args = map[string]string{"reason": "its encoding is " + enc + ", not UTF8"}
+		return nil, f
+	}
+	h, err := pc.Hijack()
+	if err != nil {
+		return nil, err
+	}
+	c := &conn{net: h.Conn, in: h.Frontend, patience: db.patience, kept: map[string]*stmt{}, status: h.TxStatus}
+	c.born = time.Now()
+	c.used = c.born
+	// A unit that died with its program must not hold its rows for long, and
+	// nothing is durable with synchronous_commit off.
+	if err := c.script(`SET idle_in_transaction_session_timeout = '60s';
+SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'`); err != nil {
+		c.close()
+		return nil, db.translate(err, false)
+	}
+	return c, nil
+}
+
+// check learns what kind of server it is.
+func (db *DB) check(c *conn) error {
+	t := &tx{db: db, c: c, view: true}
+	var version string
+	err := t.QueryRow("SELECT version()").Scan(&version)
+	db.bytewise = sortsBytes(version)
+	return t.end(err)
+}
+
+// take gives a connection that lives.
+func (db *DB) take(ctx context.Context) (*conn, error) {
+	for {
+		db.mu.Lock()
+		n := len(db.idle)
+		if n == 0 {
+			db.mu.Unlock()
+			return db.connect(ctx)
+		}
+		c := db.idle[n-1]
+		db.idle[n-1] = nil
+		db.idle = db.idle[:n-1]
+		db.mu.Unlock()
+		now := time.Now()
+		if now.Sub(c.born) > longestLife {
+			c.close()
+			continue
+		}
+		if now.Sub(c.used) > idleCheck {
+			c.patience = min(c.patience, 5*time.Second)
+			err := c.sync()
+			c.patience = db.patience
+			if err != nil {
+				c.close()
+				continue
+			}
+		}
+		return c, nil
+	}
+}
+
+// give takes a connection back.
+func (db *DB) give(c *conn) {
+	if c.broken == nil {
+		db.mu.Lock()
+		if !db.isClosed() {
+			c.used = time.Now()
+			db.idle = append(db.idle, c)
+			c = nil
+		}
+		db.mu.Unlock()
+	}
+	if c != nil {
+		c.close()
+	}
+}
+
+func (db *DB) isClosed() bool {
+	select {
+	case <-db.closed:
+		return true
+	default:
+		return false
+	}
+}
+
+// Close waits for the units and views that run and ends the connections. Later
+// units get store.ErrClosed.
+func (db *DB) Close() error {
+	db.once.Do(func() {
+		db.mu.Lock()
+		close(db.closed)
+		db.mu.Unlock()
+		for _, room := range []chan struct{}{db.writers, db.readers} {
+			for range cap(room) {
+				room <- struct{}{}
+			}
+		}
+		db.mu.Lock()
+		defer db.mu.Unlock()
+		for _, c := range db.idle {
+			c.close()
+		}
+		db.idle = nil
+	})
+	return nil
+}
+
+// enter waits for room, and as long as ctx says.
+func (db *DB) enter(ctx context.Context, room chan struct{}) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if db.isClosed() {
+		return store.ErrClosed
+	}
+	select {
+	case room <- struct{}{}:
+	default:
+		select {
+		case room <- struct{}{}:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-db.closed:
+			return store.ErrClosed
+		}
+	}
+	if db.isClosed() {
+		<-room
+		return store.ErrClosed
+	}
+	return nil
+}
