@@ -47,6 +47,9 @@ const (
 	// SenderUnsigned: the node had authenticated the sender, but there is no
 	// signature over the content.
 	SenderUnsigned Sender = "unsigned"
+	// SenderUnproven: no token is on record; who sent it is the word of the log's
+	// owner.
+	SenderUnproven Sender = "unproven"
 	// SenderNotAnchored: there is a signature, but the verifier holds no key of
 	// the sender to check it with.
 	SenderNotAnchored Sender = "not-anchored"

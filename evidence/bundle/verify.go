@@ -402,14 +402,14 @@ func (c *check) senders() {
 		d := c.leaves[i].Hashes["token"]
 		switch raw := c.tokens[d]; {
 		case d == "":
-			ev.Sender, ev.Detail = SenderUnsigned, "no token is kept"
+			ev.Sender, ev.Detail = SenderUnproven, "no token is on record"
 		case raw == nil:
 			ev.Sender, ev.Detail = SenderUnsigned, "the token is not in the bundle"
 		default:
 			faults[i] = judgeSender(ev, c.man.Tenant, raw, c.trust)
 		}
 	})
-	unsigned, unknown := map[string]int{}, map[string]int{}
+	unsigned, unproven, unknown := map[string]int{}, map[string]int{}, map[string]int{}
 	for i, ev := range c.r.Events {
 		if f := faults[i]; f != nil {
 			c.r.problem(f.Code, f.Where, f.Detail)
@@ -417,6 +417,8 @@ func (c *check) senders() {
 		switch ev.Sender {
 		case SenderUnsigned:
 			unsigned[ev.Counterparty]++
+		case SenderUnproven:
+			unproven[ev.Counterparty]++
 		case SenderNotAnchored:
 			unknown[ev.Counterparty]++
 		}
@@ -426,6 +428,10 @@ func (c *check) senders() {
 		if n := unsigned[who]; n > 0 {
 			c.r.note("sender-unsigned", who, strconv.Itoa(n))
 			delete(unsigned, who)
+		}
+		if n := unproven[who]; n > 0 {
+			c.r.note("sender-unproven", who, strconv.Itoa(n))
+			delete(unproven, who)
 		}
 		if n := unknown[who]; n > 0 {
 			c.r.note("sender-not-anchored", who, strconv.Itoa(n))

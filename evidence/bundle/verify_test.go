@@ -119,7 +119,7 @@ func TestSenders(t *testing.T) {
 		verdict Verdict
 	}{
 		{"signed", b.jws(fmt.Sprintf(`{"iss":%q,"aud":[%q],"digest":%q}`, b.did, a.did, d)), SenderSigned, Verified},
-		{"no token", nil, SenderUnsigned, Verified},
+		{"no token", nil, SenderUnproven, Verified},
 		{"no digest in it", b.jws(fmt.Sprintf(`{"iss":%q,"aud":%q}`, b.did, a.did)), SenderUnsigned, Verified},
 		{"opaque", []byte("opaque"), SenderUnsigned, Verified},
 		{"for another recipient", b.jws(fmt.Sprintf(`{"iss":%q,"aud":%q,"digest":%q}`, b.did, other.did, d)), SenderUnsigned, Verified},

@@ -30,6 +30,7 @@ var findings = map[string]fault.Words{
 	"log-not-anchored":    {EN: "You hold no key of the log {where}: anybody could have made this bundle.", JA: "ログ {where} の鍵が信頼ファイルにありません。このバンドルは誰にでも作成できた可能性があります。"},
 	"log-owner-unknown":   {EN: "Your anchor of the log {where} does not say that it speaks for {detail}.", JA: "信頼ファイルには、ログ {where} が {detail} のものであることが示されていません。"},
 	"sender-unsigned":     {EN: "{detail} message(s) of {where}: authenticated, content not signed by the counterpart. That they read so rests on the word of the log's owner.", JA: "{where} からのメッセージ {detail} 件: 送信者は認証済みですが、内容に相手方の署名がありません。内容については、ログ所有者の記録のみが根拠となります。"},
+	"sender-unproven":     {EN: "{detail} message(s) of {where}: no token is on record. Who sent them, and that they read so, rests on the word of the log's owner.", JA: "{where} からのメッセージ {detail} 件: トークンが記録されていません。送信者と内容については、ログ所有者の記録のみが根拠となります。"},
 	"sender-not-anchored": {EN: "{detail} message(s) of {where} carry a signature, but you hold no key of the sender to check it with.", JA: "{where} からのメッセージ {detail} 件には署名がありますが、検証するための送信者の鍵が信頼ファイルにありません。"},
 	"pair-same-side":      {EN: "Both bundles are of the same side, {detail}.", JA: "二つのバンドルは、どちらも同じ側（{detail}）のものです。"},
 	"pair-agreement":      {EN: "The bundles are of different agreements: {detail}.", JA: "二つのバンドルは、別々の契約のものです: {detail}"},
@@ -45,6 +46,7 @@ var verdicts = map[Verdict]fault.Words{
 var senders = map[Sender]fault.Words{
 	SenderSigned:      {EN: "signed by its sender", JA: "送信者の署名あり"},
 	SenderUnsigned:    {EN: "authenticated, content not signed by the counterpart", JA: "認証済み、内容に相手方の署名なし"},
+	SenderUnproven:    {EN: "no proof of the sender on record", JA: "送信者の証明が記録にない"},
 	SenderNotAnchored: {EN: "sender's key not anchored", JA: "送信者の鍵が信頼ファイルにない"},
 }
 
