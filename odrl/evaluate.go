@@ -20,11 +20,24 @@ type Facts struct {
 	// Duties says that this node sees to a duty or obligation of that action;
 	// nil: to none. One with constraints, such as a deadline, is never seen to.
 	Duties func(action string) bool
+	// Later says that a duty of that action is one that the counterpart has after
+	// its use, such as to name the source: it stands in the agreement, as a
+	// prohibition of other actions does, and does not block use. nil: none is. One
+	// with constraints always blocks.
+	Later func(action string) bool
+	// Profile says that a profile is known to add nothing that is not judged here;
+	// nil: none is known.
+	Profile func(iri string) bool
 }
 
 // keeps says whether a duty or obligation is seen to.
 func (f Facts) keeps(d Rule) bool {
 	return f.Duties != nil && len(d.Constraints) == 0 && f.Duties(d.Action)
+}
+
+// met says whether a duty of a permission stands in nobody's way.
+func (f Facts) met(d Rule) bool {
+	return f.keeps(d) || f.Later != nil && len(d.Constraints) == 0 && f.Later(d.Action)
 }
 
 // Truth is three-valued; what is unknown never permits.
@@ -59,7 +72,7 @@ type Decision struct {
 
 // Evaluate decides on the action "use". A prohibition of it that holds or may
 // hold denies; of the permissions one must hold wholly. An obligation or duty that
-// Facts does not keep, a profile, and a prohibited action outside ODRL's
+// Facts does not keep or leave for later, a profile that it does not know, and a prohibited action outside ODRL's
 // vocabulary deny: they are not known here.
 //
 // Prohibitions of other actions of the vocabulary (distribute, say) bind what the
@@ -103,7 +116,7 @@ func Unclear(p Policy, f Facts) []Finding {
 	use := false
 	for _, r := range p.Permissions {
 		use = use || r.Action == "use"
-		unkept := slices.ContainsFunc(r.Duties, func(d Rule) bool { return !f.keeps(d) })
+		unkept := slices.ContainsFunc(r.Duties, func(d Rule) bool { return !f.met(d) })
 		if r.Action != "use" && !actions[r.Action] || r.Action == "use" && unkept {
 			out = append(out, e.permits(r)...)
 			continue
@@ -127,8 +140,12 @@ func Unclear(p Policy, f Facts) []Finding {
 // known here.
 func strange(p Policy, f Facts) []Finding {
 	var out []Finding
-	if len(p.Profiles) > 0 {
-		out = append(out, Finding{Pointer: "/profile", Operand: "profile", Want: strings.Join(p.Profiles, ", ")})
+	unknown := slices.Clone(p.Profiles)
+	if f.Profile != nil {
+		unknown = slices.DeleteFunc(unknown, f.Profile)
+	}
+	if len(unknown) > 0 {
+		out = append(out, Finding{Pointer: "/profile", Operand: "profile", Want: strings.Join(unknown, ", ")})
 	}
 	for _, o := range p.Obligations {
 		if f.keeps(o) {
@@ -178,7 +195,7 @@ func (e *evaluation) permits(r Rule) []Finding {
 		return []Finding{{Pointer: r.Pointer, Operand: "action", Want: r.Action}}
 	}
 	for _, d := range r.Duties {
-		if !e.f.keeps(d) {
+		if !e.f.met(d) {
 			return []Finding{{Pointer: d.Pointer, Operand: "duty", Want: d.Action}}
 		}
 	}

@@ -185,6 +185,43 @@ func TestEvaluate(t *testing.T) {
 	}
 }
 
+// TestLater: a duty that follows use blocks nothing; an obligation does.
+func TestLater(t *testing.T) {
+	t.Parallel()
+	f := facts()
+	f.Later = func(action string) bool { return action == "attribute" }
+	f.Profile = func(iri string) bool { return iri == "https://x/known" }
+	late := atom("dateTime", "lt", `"2026-06-30T00:00:00Z"`)
+	for _, c := range []struct {
+		name, terms string
+		permit      bool
+	}{
+		{"a duty", permission(`{"action":"use","duty":[{"action":"attribute"}]}`), true},
+		{"two duties", permission(`{"action":"use","duty":[{"action":"attribute"},{"action":"compensate"}]}`), false},
+		{"a duty with a deadline", permission(`{"action":"use","duty":[{"action":"attribute","constraint":[` + late + `]}]}`), false},
+		{"an obligation", `{"permission":[{"action":"use"}],"obligation":[{"action":"attribute"}]}`, false},
+		{"a known profile", `{"profile":"https://x/known","permission":[{"action":"use"}]}`, true},
+		{"a known profile and another", `{"profile":["https://x/known","https://x/p"],"permission":[{"action":"use"}]}`, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			p, err := Parse([]byte(c.terms))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := Evaluate(p, f); d.Permit != c.permit {
+				t.Errorf("permit %v, want %v: %s", d.Permit, c.permit, d.Explain("en"))
+			}
+			if clear := len(Unclear(p, f)) == 0; clear != c.permit {
+				t.Errorf("clear %v, want %v", clear, c.permit)
+			}
+			if Evaluate(p, facts()).Permit {
+				t.Error("permitted by whom knows of nothing")
+			}
+		})
+	}
+}
+
 // TestDuties: only what the node sees to, and only without conditions of its own.
 func TestDuties(t *testing.T) {
 	t.Parallel()

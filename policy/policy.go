@@ -7,6 +7,7 @@ package policy
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"kakehashi/agreement"
@@ -52,7 +53,26 @@ func declared(operand string) bool {
 	return false
 }
 
-func (e *Engine) facts(now time.Time) odrl.Facts { return odrl.Facts{Now: now, Declared: declared} }
+// later are the duties that the counterpart has after its use: by agreeing it has
+// taken them on. What has to be done before use (to pay, to obtain consent), or
+// by a time, is none of them.
+func later(action string) bool {
+	switch action {
+	case "attribute", "inform", "anonymize", "delete", "nextPolicy":
+		return true
+	}
+	return false
+}
+
+// profile knows the one of the Dataspace Protocol itself, under which all its
+// policies are; it only takes away from ODRL.
+func profile(iri string) bool {
+	return strings.TrimSuffix(iri, ".jsonld") == "https://w3id.org/dspace/2025/1/odrl-profile"
+}
+
+func (e *Engine) facts(now time.Time) odrl.Facts {
+	return odrl.Facts{Now: now, Declared: declared, Later: later, Profile: profile}
+}
 
 // Publishable refuses terms of which any part could not be enforced here
 // (fault.OfferNotUnderstood with the place), and terms that permit nobody
