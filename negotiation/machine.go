@@ -90,12 +90,18 @@ func receive(p Process, e Event) (Process, []process.Effect, error) {
 	if p.PeerPid != "" && e.PeerPid != "" && p.PeerPid != e.PeerPid {
 		return p, nil, process.ErrOtherPid
 	}
-	if p.repeats(e) {
+	anew := p.anew(e)
+	if !anew && p.repeats(e) {
 		return p, []process.Effect{{Do: process.Repeat, Kind: e.Kind}}, nil
 	}
 	q, fx := p, []process.Effect(nil)
 	to, ok := Table.Next(p.Role, p.State, e.Kind, process.In)
 	switch {
+	case anew:
+		if to = Agreed; p.Pending != nil {
+			fx = []process.Effect{p.DropPending()}
+			q.Pending = nil
+		}
 	case p.State == Terminated && p.Pending != nil && e.Kind == KindTermination:
 		// Both sides ended it at the same moment: theirs answers ours.
 		to, fx = Terminated, []process.Effect{p.DropPending()}
@@ -133,6 +139,25 @@ func receive(p Process, e Event) (Process, []process.Effect, error) {
 		}
 	}
 	return q, append(fx, binding(p.Role, before, to)...), nil
+}
+
+// anew says that the provider writes the agreement again before it is final: the
+// newest stands, and is verified again. EDC does so when our verification came
+// before it had stored its own step, at times under the @id of its first message;
+// it keeps the newest, and ends the negotiation when that is refused.
+func (p Process) anew(e Event) bool {
+	if e.Kind != KindAgreement || p.Role != Consumer || p.State != Agreed && p.State != Verified {
+		return false
+	}
+	seen := 0
+	for _, s := range p.Seen {
+		if s.Kind == e.Kind {
+			if seen++; s.Digest == e.Digest {
+				return false
+			}
+		}
+	}
+	return seen > 0
 }
 
 func decide(p Process, e Event) (Process, []process.Effect, error) {

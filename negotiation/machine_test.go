@@ -134,8 +134,8 @@ func TestTheNextMessageAcknowledgesOurs(t *testing.T) {
 func TestRepeats(t *testing.T) {
 	t.Parallel()
 	repeat := func(fx []process.Effect) bool { return len(fx) == 1 && fx[0].Do == process.Repeat }
-	p := Process{Head: process.Head{Role: Provider, State: Agreed, PeerPid: "c"}}
-	first := Event{What: process.Received, Kind: KindVerification, ID: "m1", Digest: "d1", PeerPid: "c"}
+	p := Process{Head: process.Head{Role: Provider, State: Offered, PeerPid: "c"}}
+	first := Event{What: process.Received, Kind: KindAccepted, ID: "m1", Digest: "d1", PeerPid: "c"}
 	q, _, err := Step(p, first)
 	if err != nil {
 		t.Fatal(err)

@@ -2,6 +2,7 @@ package negotiation
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"kakehashi/internal/strictjson"
@@ -69,8 +70,14 @@ func (p Process) saw(e Event, to State) Process {
 }
 
 // repeats says whether e was applied before (decisions A4). A counter-offer
-// without @id is never a repeat.
+// without @id is never a repeat. What has no content of its own is one under
+// another @id too, once it was applied: EDC sends its verification or its FINALIZED
+// twice when our next message came before it had stored its own step, and a refusal
+// of the second ends the negotiation there.
 func (p Process) repeats(e Event) bool {
+	if e.Kind == KindVerification && (p.State == Verified || p.State == Finalized) || e.Kind == KindFinalized && p.State == Finalized {
+		return slices.ContainsFunc(p.Seen, func(s process.Seen) bool { return s.Kind == e.Kind })
+	}
 	return (e.ID != "" || e.Kind != KindRequest) && p.Repeats(e, p.State)
 }
 
