@@ -197,15 +197,6 @@ func (s *server) decideNegotiation(ctx context.Context, p participant.ID, in *de
 	return detailed(q, in.in()), err
 }
 
-func (s *server) decideTransfer(ctx context.Context, p participant.ID, in *decided) (client.Transfer, error) {
-	d, err := in.decision()
-	if err != nil {
-		return client.Transfer{}, err
-	}
-	q, err := s.Transfers.Decide(ctx, p, in.ID, in.Version, d)
-	return transferred(q), err
-}
-
 func (s *server) terminateNegotiation(ctx context.Context, p participant.ID, in *reasoned) (client.Negotiation, error) {
 	q, err := s.Negotiations.Terminate(ctx, p, in.ID, "terminated-by-user", in.Body.Reason)
 	return negotiated(q), err

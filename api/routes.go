@@ -9,7 +9,6 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"kakehashi/agreement"
 	"kakehashi/catalog"
 	"kakehashi/client"
 	"kakehashi/evidence"
@@ -17,9 +16,7 @@ import (
 	"kakehashi/internal/strictjson"
 	"kakehashi/odrl"
 	"kakehashi/participant"
-	"kakehashi/partner"
 	"kakehashi/store"
-	"kakehashi/transfer"
 )
 
 // maxWait bounds how long a read waits for a state.
@@ -96,24 +93,12 @@ func (s *server) routes(api huma.API) {
 	handle(api, "GET", "/node", "node", "Who this token speaks for", s.node)
 	handle(api, "GET", "/datasets", "list-datasets", "What this participant offers", s.datasets)
 	handle(api, "DELETE", "/datasets/{id}", "withdraw-dataset", "End the offering of a dataset", s.withdraw)
-	handle(api, "GET", "/partners", "list-partners", "Counterparts that this node knows", s.partners)
-	handle(api, "POST", "/partners", "fix-partner", "Keep the address of a counterpart that announces itself nowhere", s.fixPartner)
 	s.catalogues(api)
+	s.partnerRoutes(api)
 	s.negotiations(api)
+	s.agreementRoutes(api)
+	s.transfers(api)
 	s.imports(api)
-	handle(api, "GET", "/agreements", "list-agreements", "Agreements, newest first", s.agreements)
-	handle(api, "GET", "/agreements/{id}", "agreement", "One agreement", s.agreement)
-	handle(api, "GET", "/agreement-in-force", "agreement-in-force", "Under which agreement we may use a partner's dataset", s.inForce)
-	handle(api, "POST", "/agreements/{id}/termination", "end-agreement", "End an agreement and the transfers under it", s.endAgreement)
-	handle(api, "POST", "/transfers", "start-transfer", "Ask for the data of an agreement", s.startTransfer)
-	handle(api, "GET", "/transfers", "list-transfers", "Transfers, newest first", s.listTransfers)
-	handle(api, "GET", "/transfers/{id}", "transfer", "One transfer; may wait for a state", s.transfer)
-	handle(api, "GET", "/transfers/{id}/access", "transfer-access", "Address and token of a started transfer", s.access)
-	handle(api, "POST", "/transfers/{id}/decision", "decide-transfer", "Start or refuse a transfer that waits for us", s.decideTransfer)
-	handle(api, "POST", "/transfers/{id}/completion", "complete-transfer", "Say that everything arrived", s.complete)
-	handle(api, "POST", "/transfers/{id}/suspension", "suspend-transfer", "Stop the bytes until resumption", s.suspend)
-	handle(api, "POST", "/transfers/{id}/resumption", "resume-transfer", "Let a suspended transfer go on", s.resume)
-	handle(api, "POST", "/transfers/{id}/termination", "terminate-transfer", "End a transfer", s.terminateTransfer)
 	handle(api, "GET", "/history", "history", "Timeline of a process", s.history)
 	handle(api, "POST", "/portal-links", "portal-link", "A link that opens the portal once", s.portalLink)
 	s.changes(api)
@@ -160,25 +145,6 @@ func (s *server) withdraw(ctx context.Context, p participant.ID, in *ByID) (none
 	return none{}, s.DB.Update(ctx, func(tx store.Tx) error { return s.Catalog.Withdraw(tx, p, in.ID) })
 }
 
-func (s *server) partners(ctx context.Context, p participant.ID, _ *none) (client.Partners, error) {
-	all, err := s.Partners.List(ctx, p)
-	var out client.Partners
-	for _, q := range all {
-		out.Items = append(out.Items, client.Partner{DID: q.DID, Base: q.Base, Title: q.Title, Seen: q.Seen})
-	}
-	return out, err
-}
-
-type fixing struct {
-	Lang
-	Body client.FixPartner
-}
-
-func (s *server) fixPartner(ctx context.Context, p participant.ID, in *fixing) (client.Partner, error) {
-	q, err := s.Partners.Fix(ctx, p, partner.Partner{DID: in.Body.ID, Base: in.Body.Base, Title: in.Body.Title})
-	return client.Partner{DID: q.DID, Base: q.Base, Title: q.Title, Seen: q.Seen}, err
-}
-
 // Named names a partner.
 type Named struct {
 	Lang
@@ -211,138 +177,6 @@ func (in *awaited) waiting() (d time.Duration, until map[string]bool, err error)
 		}
 	}
 	return d, until, nil
-}
-
-func agreed(a agreement.Agreement, lang string) client.Agreement {
-	return client.Agreement{ID: a.ID, Role: string(a.Role), Counterparty: a.Counterparty, Dataset: a.Dataset, Offer: a.Offer,
-		Negotiation: a.Negotiation, Policy: json.RawMessage(a.Policy), Terms: sentences(a.Policy, lang), Signed: a.Signed, Ended: a.Ended, Reason: a.Why}
-}
-
-func (s *server) agreements(ctx context.Context, p participant.ID, in *page) (client.Agreements, error) {
-	items, next, err := s.Agreements.List(ctx, p, in.Cursor, in.Limit)
-	out := client.Agreements{Next: next}
-	if err == nil {
-		out.Total, err = first(ctx, p, in, s.Agreements.Count)
-	}
-	for _, a := range items {
-		out.Items = append(out.Items, agreed(a, in.in()))
-	}
-	return out, err
-}
-
-func (s *server) agreement(ctx context.Context, p participant.ID, in *ByID) (client.Agreement, error) {
-	a, err := s.Agreements.Get(ctx, p, in.ID)
-	return agreed(a, in.in()), err
-}
-
-type between struct {
-	Named
-	Dataset string `query:"dataset" required:"true" maxLength:"2048"`
-}
-
-func (s *server) inForce(ctx context.Context, p participant.ID, in *between) (client.Agreement, error) {
-	who, err := s.Partners.Resolve(ctx, p, in.Partner)
-	if err != nil {
-		return client.Agreement{}, err
-	}
-	a, err := s.Agreements.InForce(ctx, p, who.DID, in.Dataset)
-	return agreed(a, in.in()), err
-}
-
-func (s *server) endAgreement(ctx context.Context, p participant.ID, in *reasoned) (client.Agreement, error) {
-	if err := s.EndAgreement(ctx, p, in.ID, in.Body.Reason); err != nil {
-		return client.Agreement{}, err
-	}
-	return s.agreement(ctx, p, &in.ByID)
-}
-
-func (s *server) startTransfer(ctx context.Context, p participant.ID, in *keyed[client.StartTransfer]) (client.Transfer, error) {
-	a, err := s.Agreements.Get(ctx, p, in.Body.Agreement)
-	if err != nil {
-		return client.Transfer{}, err
-	}
-	who, err := s.Partners.Resolve(ctx, p, a.Counterparty)
-	if err != nil {
-		return client.Transfer{}, err
-	}
-	format := in.Body.Format
-	if format == "" {
-		format = "HttpData-PULL"
-	}
-	q, err := s.Transfers.Start(ctx, p, transfer.StartRequest{Key: in.Key, Agreement: a.ID, Base: who.Base, Format: format})
-	return transferred(q), err
-}
-
-func transferred(q transfer.Process) client.Transfer {
-	t := client.Transfer{ID: q.ID, Role: string(q.Role), Counterparty: q.Counterparty, PeerID: q.PeerPid, State: string(q.State),
-		Agreement: q.Agreement, Dataset: q.Dataset, Format: q.As, Reason: q.Reason, Waits: q.Waits(), File: q.File, Created: q.Created, Updated: q.Updated}
-	if q.Facts != nil {
-		t.Bytes, t.Digest = q.Facts.Bytes, q.Facts.Digest
-	}
-	return t
-}
-
-func (s *server) listTransfers(ctx context.Context, p participant.ID, in *page) (client.Transfers, error) {
-	items, next, err := s.Transfers.List(ctx, p, transfer.Filter{}, in.Cursor, in.Limit)
-	out := client.Transfers{Next: next}
-	if err == nil {
-		out.Total, err = first(ctx, p, in, s.Transfers.Count)
-	}
-	for _, q := range items {
-		out.Items = append(out.Items, transferred(q))
-	}
-	return out, err
-}
-
-func (s *server) transfer(ctx context.Context, p participant.ID, in *awaited) (client.Transfer, error) {
-	d, until, err := in.waiting()
-	if err != nil {
-		return client.Transfer{}, err
-	}
-	q, err := s.Transfers.Get(ctx, p, in.ID)
-	if err == nil && d > 0 {
-		wait, cancel := context.WithTimeout(ctx, d)
-		defer cancel()
-		q, err = s.Transfers.Await(wait, p, in.ID, func(q transfer.Process) bool { return q.State.Final() || until[string(q.State)] })
-		if wait.Err() != nil && ctx.Err() == nil {
-			err = nil
-		}
-	}
-	return transferred(q), err
-}
-
-func (s *server) access(ctx context.Context, p participant.ID, in *ByID) (client.Access, error) {
-	a, err := s.Transfers.Access(ctx, p, in.ID)
-	authorization := a.Token
-	if strings.EqualFold(a.AuthType, "bearer") {
-		authorization = "Bearer " + a.Token
-	}
-	return client.Access{Endpoint: a.Endpoint, Authorization: authorization}, err
-}
-
-type completion struct {
-	ByID
-	Body client.Completion
-}
-
-func (s *server) complete(ctx context.Context, p participant.ID, in *completion) (client.Transfer, error) {
-	q, err := s.Transfers.Complete(ctx, p, in.ID, transfer.Facts{Bytes: in.Body.Bytes, Digest: in.Body.Digest})
-	return transferred(q), err
-}
-
-func (s *server) suspend(ctx context.Context, p participant.ID, in *reasoned) (client.Transfer, error) {
-	q, err := s.Transfers.Suspend(ctx, p, in.ID, "suspended-by-user", in.Body.Reason)
-	return transferred(q), err
-}
-
-func (s *server) resume(ctx context.Context, p participant.ID, in *ByID) (client.Transfer, error) {
-	q, err := s.Transfers.Resume(ctx, p, in.ID)
-	return transferred(q), err
-}
-
-func (s *server) terminateTransfer(ctx context.Context, p participant.ID, in *reasoned) (client.Transfer, error) {
-	q, err := s.Transfers.Terminate(ctx, p, in.ID, "terminated-by-user", in.Body.Reason)
-	return transferred(q), err
 }
 
 type ofProcess struct {
