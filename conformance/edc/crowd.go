@@ -9,7 +9,7 @@ import (
 
 // crowds are whole exchanges side by side, none of which may be lost.
 var crowds = []test{
-	{fmt.Sprintf("%d side by side, EDC consumes", sideBySide), func(ctx context.Context, b *bed) error {
+	{name: fmt.Sprintf("%d side by side, EDC consumes", sideBySide), run: func(ctx context.Context, b *bed) error {
 		dataset, err := b.publish(ctx, "many", "", free)
 		if err != nil {
 			return err
@@ -21,8 +21,8 @@ var crowds = []test{
 			}
 			return b.wholePull(ctx, a, dataset)
 		})
-	}},
-	{fmt.Sprintf("%d side by side, we consume", sideBySide), func(ctx context.Context, b *bed) error {
+	}, crowd: true},
+	{name: fmt.Sprintf("%d side by side, we consume", sideBySide), run: func(ctx context.Context, b *bed) error {
 		asset, err := b.provide(ctx, "many", false, free)
 		if err != nil {
 			return err
@@ -34,7 +34,7 @@ var crowds = []test{
 			}
 			return b.wholePush(ctx, a, asset)
 		})
-	}},
+	}, crowd: true},
 }
 
 // together does the same many times at once; the first few failures come back.

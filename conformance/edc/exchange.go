@@ -12,13 +12,14 @@ import (
 
 // test is one case: what has to happen, nil if it does.
 type test struct {
-	name string
-	run  func(context.Context, *bed) error
+	name  string
+	run   func(context.Context, *bed) error
+	crowd bool // many at once, which may take twice as long
 }
 
 // exchanges are the cases of an ordinary exchange.
 var exchanges = []test{
-	{"catalogue, EDC reads ours", func(ctx context.Context, b *bed) error {
+	{name: "catalogue, EDC reads ours", run: func(ctx context.Context, b *bed) error {
 		dataset, err := b.publish(ctx, "catalogue", "", free)
 		if err != nil {
 			return err
@@ -32,7 +33,7 @@ var exchanges = []test{
 		}
 		return offered(offers[0].formats, "HttpData-PULL", "HttpData-PUSH")
 	}},
-	{"catalogue, we read EDC's", func(ctx context.Context, b *bed) error {
+	{name: "catalogue, we read EDC's", run: func(ctx context.Context, b *bed) error {
 		asset, err := b.provide(ctx, "catalogue", false, free)
 		if err != nil {
 			return err
@@ -43,7 +44,7 @@ var exchanges = []test{
 		}
 		return offered(d.Formats, "HttpData-PULL", "HttpData-PUSH")
 	}},
-	{"negotiation, EDC consumes", func(ctx context.Context, b *bed) error {
+	{name: "negotiation, EDC consumes", run: func(ctx context.Context, b *bed) error {
 		dataset, err := b.publish(ctx, "negotiation", "", free)
 		if err != nil {
 			return err
@@ -51,7 +52,7 @@ var exchanges = []test{
 		_, err = b.byEDC(ctx, dataset)
 		return err
 	}},
-	{"negotiation, we consume", func(ctx context.Context, b *bed) error {
+	{name: "negotiation, we consume", run: func(ctx context.Context, b *bed) error {
 		asset, err := b.provide(ctx, "negotiation", false, free)
 		if err != nil {
 			return err
@@ -59,7 +60,7 @@ var exchanges = []test{
 		_, err = b.byUs(ctx, asset)
 		return err
 	}},
-	{"pull, EDC consumes", func(ctx context.Context, b *bed) error {
+	{name: "pull, EDC consumes", run: func(ctx context.Context, b *bed) error {
 		dataset, err := b.publish(ctx, "pull", "", free)
 		if err != nil {
 			return err
@@ -70,7 +71,7 @@ var exchanges = []test{
 		}
 		return b.wholePull(ctx, a, dataset)
 	}},
-	{"push, EDC consumes", func(ctx context.Context, b *bed) error {
+	{name: "push, EDC consumes", run: func(ctx context.Context, b *bed) error {
 		dataset, err := b.publish(ctx, "push", "", free)
 		if err != nil {
 			return err
@@ -97,7 +98,7 @@ var exchanges = []test{
 		_, err = b.api().AwaitTransfer(ctx, p.Peer, "COMPLETED")
 		return err
 	}},
-	{"push, we consume", func(ctx context.Context, b *bed) error {
+	{name: "push, we consume", run: func(ctx context.Context, b *bed) error {
 		asset, err := b.provide(ctx, "push", false, free)
 		if err != nil {
 			return err

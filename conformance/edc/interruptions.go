@@ -83,7 +83,7 @@ const pauseReason = "Maintenance until noon."
 
 // interruptions are transfers that one of the sides suspends or ends.
 var interruptions = []test{
-	{"pull suspended and resumed by us, EDC consumes", func(ctx context.Context, b *bed) error {
+	{name: "pull suspended and resumed by us, EDC consumes", run: func(ctx context.Context, b *bed) error {
 		p, err := b.running(ctx, "pull we suspend")
 		if err != nil {
 			return err
@@ -105,7 +105,7 @@ var interruptions = []test{
 		}
 		return b.gets(ctx, p.ID, p.dataset, 2)
 	}},
-	{"pull suspended and resumed by EDC, EDC consumes", func(ctx context.Context, b *bed) error {
+	{name: "pull suspended and resumed by EDC, EDC consumes", run: func(ctx context.Context, b *bed) error {
 		p, err := b.running(ctx, "pull EDC suspends")
 		if err != nil {
 			return err
@@ -127,7 +127,7 @@ var interruptions = []test{
 		}
 		return b.gets(ctx, p.ID, p.dataset, 2)
 	}},
-	{"pull terminated by us, EDC consumes", func(ctx context.Context, b *bed) error {
+	{name: "pull terminated by us, EDC consumes", run: func(ctx context.Context, b *bed) error {
 		p, err := b.running(ctx, "pull we terminate")
 		if err != nil {
 			return err
@@ -140,7 +140,7 @@ var interruptions = []test{
 		}
 		return b.closed(ctx, p.ID, 1)
 	}},
-	{"pull terminated by EDC, EDC consumes", func(ctx context.Context, b *bed) error {
+	{name: "pull terminated by EDC, EDC consumes", run: func(ctx context.Context, b *bed) error {
 		p, err := b.running(ctx, "pull EDC terminates")
 		if err != nil {
 			return err
@@ -157,7 +157,7 @@ var interruptions = []test{
 		}
 		return b.closed(ctx, p.ID, 1)
 	}},
-	{"push suspended and resumed by us, we consume", func(ctx context.Context, b *bed) error {
+	{name: "push suspended and resumed by us, we consume", run: func(ctx context.Context, b *bed) error {
 		t, p, asset, err := b.pushing(ctx, "push we suspend")
 		if err != nil {
 			return err
@@ -173,7 +173,7 @@ var interruptions = []test{
 		}
 		return b.whole(ctx, t, p, asset)
 	}},
-	{"push suspended and resumed by EDC, we consume", func(ctx context.Context, b *bed) error {
+	{name: "push suspended and resumed by EDC, we consume", run: func(ctx context.Context, b *bed) error {
 		t, p, asset, err := b.pushing(ctx, "push EDC suspends")
 		if err != nil {
 			return err
@@ -189,7 +189,7 @@ var interruptions = []test{
 		}
 		return b.whole(ctx, t, p, asset)
 	}},
-	{"push terminated by us, we consume", func(ctx context.Context, b *bed) error {
+	{name: "push terminated by us, we consume", run: func(ctx context.Context, b *bed) error {
 		t, p, _, err := b.pushing(ctx, "push we terminate")
 		if err != nil {
 			return err
@@ -199,7 +199,7 @@ var interruptions = []test{
 		}
 		return b.reaches(ctx, t.ID, p.ID, "TERMINATED")
 	}},
-	{"push terminated by EDC, we consume", func(ctx context.Context, b *bed) error {
+	{name: "push terminated by EDC, we consume", run: func(ctx context.Context, b *bed) error {
 		t, p, _, err := b.pushing(ctx, "push EDC terminates")
 		if err != nil {
 			return err

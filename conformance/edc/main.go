@@ -188,7 +188,11 @@ func (s stage) perform(ctx context.Context, b *bed, log io.Writer, id, title str
 	}
 	var mu sync.Mutex
 	one := func(c test) {
-		ctx, cancel := context.WithTimeoutCause(ctx, s.each, fmt.Errorf("a case may take %s", s.each))
+		limit := s.each
+		if c.crowd {
+			limit *= 2
+		}
+		ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("a case may take %s", limit))
 		defer cancel()
 		began := time.Now()
 		err := c.run(ctx, b)

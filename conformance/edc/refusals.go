@@ -75,7 +75,7 @@ func (b *bed) halfway(ctx context.Context, what string) (ours client.Negotiation
 
 // refusals are negotiations that one of the sides ends.
 var refusals = []test{
-	{"approval by a person, EDC consumes", func(ctx context.Context, b *bed) error {
+	{name: "approval by a person, EDC consumes", run: func(ctx context.Context, b *bed) error {
 		p, err := b.waiting(ctx, "approval")
 		if err != nil {
 			return err
@@ -86,7 +86,7 @@ var refusals = []test{
 		_, err = b.edc.await(ctx, negotiations, p.ID, "FINALIZED")
 		return err
 	}},
-	{"refusal with a reason, EDC consumes", func(ctx context.Context, b *bed) error {
+	{name: "refusal with a reason, EDC consumes", run: func(ctx context.Context, b *bed) error {
 		const reason = "Research only, please name the project."
 		p, err := b.waiting(ctx, "refusal")
 		if err != nil {
@@ -100,7 +100,7 @@ var refusals = []test{
 		}
 		return b.said(ctx, p.Peer, reason)
 	}},
-	{"other terms are refused with a reason, EDC consumes", func(ctx context.Context, b *bed) error {
+	{name: "other terms are refused with a reason, EDC consumes", run: func(ctx context.Context, b *bed) error {
 		rules := object{"permission": []any{rule(purpose("eq", "urn:example:research"))}}
 		dataset, err := b.publish(ctx, "other terms", "", rules)
 		if err != nil {
@@ -117,7 +117,7 @@ var refusals = []test{
 		}
 		return told("EDC", p.Error, "differ")
 	}},
-	{"other terms are refused, we consume", func(ctx context.Context, b *bed) error {
+	{name: "other terms are refused, we consume", run: func(ctx context.Context, b *bed) error {
 		asset, err := b.provide(ctx, "other terms", false, object{"permission": []any{object{"action": "use"}}, "prohibition": []any{object{"action": "distribute"}}})
 		if err != nil {
 			return err
@@ -136,7 +136,7 @@ var refusals = []test{
 		}
 		return err
 	}},
-	{"EDC takes its request back, EDC consumes", func(ctx context.Context, b *bed) error {
+	{name: "EDC takes its request back, EDC consumes", run: func(ctx context.Context, b *bed) error {
 		const reason = "No longer needed."
 		p, err := b.waiting(ctx, "taken back")
 		if err != nil {
@@ -154,7 +154,7 @@ var refusals = []test{
 		}
 		return told("our node", why, reason)
 	}},
-	{"we terminate what was agreed, we consume", func(ctx context.Context, b *bed) error {
+	{name: "we terminate what was agreed, we consume", run: func(ctx context.Context, b *bed) error {
 		const reason = "The agreement came too late."
 		n, p, err := b.halfway(ctx, "we terminate")
 		if err != nil {
@@ -168,7 +168,7 @@ var refusals = []test{
 		}
 		return b.said(ctx, n.ID, reason)
 	}},
-	{"EDC terminates what was agreed, we consume", func(ctx context.Context, b *bed) error {
+	{name: "EDC terminates what was agreed, we consume", run: func(ctx context.Context, b *bed) error {
 		const reason = "Withdrawn by the provider."
 		n, p, err := b.halfway(ctx, "EDC terminates")
 		if err != nil {

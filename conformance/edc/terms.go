@@ -34,7 +34,7 @@ var terms = []struct {
 func termsCases() []test {
 	var out []test
 	for _, t := range terms {
-		out = append(out, test{"terms with " + t.name + ", EDC consumes", func(ctx context.Context, b *bed) error {
+		out = append(out, test{name: "terms with " + t.name + ", EDC consumes", run: func(ctx context.Context, b *bed) error {
 			dataset, err := b.publish(ctx, "terms with "+t.name, "", t.rules)
 			if err != nil {
 				return err
@@ -44,7 +44,7 @@ func termsCases() []test {
 				return err
 			}
 			return b.holds(ctx, a, t.rules, true)
-		}}, test{"terms with " + t.name + ", we consume", func(ctx context.Context, b *bed) error {
+		}}, test{name: "terms with " + t.name + ", we consume", run: func(ctx context.Context, b *bed) error {
 			asset, err := b.provide(ctx, "terms with "+t.name, false, t.rules)
 			if err != nil {
 				return err
