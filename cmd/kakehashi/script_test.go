@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"regexp"
 	"syscall"
 	"testing"
 	"time"
@@ -47,6 +48,19 @@ func TestScripts(t *testing.T) {
 			"ready": func(ts *testscript.TestScript, _ bool, addresses []string) {
 				for _, a := range addresses {
 					ts.Check(listening(a))
+				}
+			},
+			// await runs a command until its output matches a pattern.
+			"await": func(ts *testscript.TestScript, _ bool, args []string) {
+				pattern := regexp.MustCompile(args[0])
+				for until := time.Now().Add(20 * time.Second); ; <-time.After(10 * time.Millisecond) {
+					err := ts.Exec(args[1], args[2:]...)
+					if err == nil && pattern.MatchString(ts.ReadFile("stdout")) {
+						return
+					}
+					if time.Now().After(until) {
+						ts.Fatalf("%q never came: %v", args[0], err)
+					}
 				}
 			},
 			// take puts the first word of a file that begins with a prefix into a variable.
