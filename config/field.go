@@ -16,6 +16,7 @@ import (
 	"unicode/utf8"
 
 	"kakehashi/internal/fault"
+	"kakehashi/store/postgres"
 )
 
 // Field describes one setting.
@@ -27,7 +28,7 @@ type Field struct {
 	Bool    bool
 	EN, JA  string
 
-	kind     string // name text template url address path file bool size count duration network choice
+	kind     string // name text template url address store path file bool size count duration network choice
 	min, max string
 	write    bool // a new file always states it
 	index    int
@@ -152,6 +153,10 @@ func (f Field) one(text, base, place string) (any, *fault.Error) {
 			return wrong(fault.SettingURL)
 		}
 		return u, nil
+	case "store":
+		if _, err := postgres.Parse(text); err != nil {
+			return nil, fault.SettingStore.At(place, "name", f.Name) // the value may hold a password
+		}
 	case "path", "file":
 		if strings.ContainsRune(text, 0) || !utf8.ValidString(text) {
 			return wrong(fault.SettingPath)

@@ -31,6 +31,7 @@ type Settings struct {
 	Development bool   `name:"development" default:"false" init:"write" en:"Allow http and loopback addresses, to try nodes out on one machine. Never for a node that others reach." ja:"http とループバックアドレスを許可します。1 台のマシンで試すためのもので、外部から接続されるノードでは使えません。"`
 
 	Data          string   `name:"data" default:"data" kind:"path" init:"write" en:"Folder of the database and of everything the node keeps." ja:"データベースなど、ノードが保存するすべてのデータを置くフォルダー。"`
+	Store         string   `name:"store" default:"" kind:"store" en:"Database server, as postgres://user@host:port/database; without it the node keeps everything in a file in data. The password may stand in PGPASSWORD or in a passfile instead; without sslmode a server on another machine must prove its name." ja:"データベースサーバー (postgres://ユーザー@ホスト:ポート/データベース)。指定しない場合は data 内のファイルに保存します。パスワードは PGPASSWORD または passfile でも指定できます。sslmode を省略すると、他のマシンのサーバーには証明書によるホスト名の検証を求めます。"`
 	MasterKeyFile string   `name:"master_key_file" default:"<data>/master.key" kind:"path" en:"File with the key that encrypts secrets at rest. KAKEHASHI_MASTER_KEY holds the key itself instead, if set." ja:"保存する秘密情報を暗号化する鍵のファイル。環境変数 KAKEHASHI_MASTER_KEY に鍵そのものを設定した場合は、そちらを使います。"`
 	FilesRoots    []string `name:"files_roots" default:"<data>/files" kind:"path" en:"Folders from which files may be published; nothing outside them is ever read." ja:"公開できるファイルを置くフォルダー。これ以外の場所のファイルは読み込みません。"`
 

@@ -19,6 +19,7 @@ import (
 	"kakehashi/internal/fault"
 	"kakehashi/participant"
 	"kakehashi/store"
+	"kakehashi/store/postgres"
 )
 
 // Init makes a new node's database with its participant, keys and an API token
@@ -26,8 +27,8 @@ import (
 // here, from public_url and participant, and are permanent. A database that
 // exists is refused; after an error nothing of it is left.
 func Init(ctx context.Context, s config.Settings, masterKey []byte) (id string, err error) {
-	path := filepath.Join(s.Data, "node.db")
-	if _, err := os.Stat(path); err == nil {
+	path := filepath.Join(s.Data, databaseFile)
+	if _, err := os.Stat(path); err == nil && s.Store == "" {
 		return "", fault.NodeExists.At(path, "file", path)
 	}
 	who, err := hosted(s)
@@ -36,8 +37,11 @@ func Init(ctx context.Context, s config.Settings, masterKey []byte) (id string, 
 	}
 	n := &Node{c: Config{Settings: s, MasterKey: masterKey, Now: time.Now, Log: slog.New(slog.DiscardHandler)}}
 	defer func() {
+		if server, ok := n.db.(*postgres.DB); ok && err != nil && server.Fresh() {
+			err = errors.Join(err, server.Drop(context.WithoutCancel(ctx), schemas(s)...))
+		}
 		err = errors.Join(err, n.close())
-		if err != nil {
+		if err != nil && s.Store == "" {
 			for _, f := range []string{path, path + "-wal", path + "-shm", path + ".lock", filepath.Join(s.Data, tokenFile)} {
 				_ = os.Remove(f)
 			}
@@ -45,6 +49,13 @@ func Init(ctx context.Context, s config.Settings, masterKey []byte) (id string, 
 	}()
 	if err := n.openStore(ctx); err != nil {
 		return "", err
+	}
+	if len(n.participants.All()) > 0 {
+		where := path
+		if server, ok := n.db.(*postgres.DB); ok {
+			where = server.Place()
+		}
+		return "", fault.NodeExists.At(where, "file", where)
 	}
 	if err := n.participants.Create(ctx, who); err != nil {
 		return "", err

@@ -122,6 +122,9 @@ func (p place) spawn(t *testing.T, at int64, after bool) *process {
 	q := &process{t: t, base: "http://" + s.AdminListen, token: strings.TrimSpace(string(raw)), ended: make(chan struct{}),
 		c: child{Key: p.key, At: at, After: after, Flags: map[string]string{"participant": s.Participant, "listen": s.Listen,
 			"admin_listen": s.AdminListen, "development": "true", "data": s.Data, "files_roots": s.Data, "public_url": s.PublicURL}}}
+	if s.Store != "" {
+		q.c.Flags["store"] = s.Store
+	}
 	go q.watch(q.run())
 	t.Cleanup(q.end)
 	return q

@@ -40,6 +40,7 @@ import (
 	"kakehashi/portal"
 	"kakehashi/services"
 	"kakehashi/store"
+	"kakehashi/store/postgres"
 	"kakehashi/store/sqlite"
 	"kakehashi/transfer"
 )
@@ -77,6 +78,9 @@ type Node struct {
 	token                   string
 	ready, stopping         chan struct{}
 }
+
+// databaseFile is the embedded database in the data folder.
+const databaseFile = "node.db"
 
 // tokenFile holds the API token that the command line uses on this machine.
 const tokenFile = "api.token"
@@ -125,10 +129,21 @@ func Open(ctx context.Context, c Config) (_ *Node, err error) {
 	return n, n.openRooms(ctx)
 }
 
+// engine opens what the setting store names.
+func (n *Node) engine(ctx context.Context) (interface {
+	store.DB
+	Close() error
+}, error) {
+	s := n.c.Settings
+	if s.Store != "" {
+		return postgres.Open(ctx, postgres.Config{URL: s.Store, Schemas: schemas(s), Log: n.c.Log, Now: n.c.Now})
+	}
+	return sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(s.Data, databaseFile), Schemas: schemas(s), Log: n.c.Log, Now: n.c.Now})
+}
+
 // openStore opens the engine and whom the node hosts.
 func (n *Node) openStore(ctx context.Context) error {
-	s := n.c.Settings
-	db, err := sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(s.Data, "node.db"), Schemas: schemas(s), Log: n.c.Log, Now: n.c.Now})
+	db, err := n.engine(ctx)
 	if err != nil {
 		return err
 	}

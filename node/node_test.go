@@ -16,6 +16,7 @@ import (
 	"kakehashi/client"
 	"kakehashi/config"
 	"kakehashi/store"
+	"kakehashi/store/storetest"
 )
 
 // place is where one node of a test lives, across its restarts.
@@ -31,8 +32,8 @@ func newPlace(t testing.TB, name string) place {
 	dir := t.TempDir()
 	ports := [2]string{freeAddress(t), freeAddress(t)}
 	s, err := config.Load(config.Source{New: true, Path: filepath.Join(dir, "node.yaml"), Env: func(string) (string, bool) { return "", false },
-		Flags: map[string]string{"participant": name, "listen": ports[0], "admin_listen": ports[1], "development": "true", "data": dir,
-			"files_roots": dir, "public_url": "http://" + ports[0]}})
+		Flags: storetest.Flags(t, map[string]string{"participant": name, "listen": ports[0], "admin_listen": ports[1], "development": "true", "data": dir,
+			"files_roots": dir, "public_url": "http://" + ports[0]})})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -73,8 +73,8 @@ func startNode(t *testing.T) *node.Node {
 		t.Fatal(err)
 	}
 	s, err := config.Load(config.Source{New: true, Path: filepath.Join(dir, "node.yaml"), Env: func(string) (string, bool) { return "", false },
-		Flags: map[string]string{"participant": "cut", "listen": address, "admin_listen": "127.0.0.1:0", "development": "true", "data": dir,
-			"files_roots": dir, "public_url": "http://" + address}})
+		Flags: storetest.Flags(t, map[string]string{"participant": "cut", "listen": address, "admin_listen": "127.0.0.1:0", "development": "true", "data": dir,
+			"files_roots": dir, "public_url": "http://" + address})})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,6 +39,9 @@ var (
 	SettingURL = Define("setting-url", 400,
 		Words{"{place}: {name} is {value}; expected an http or https URL with host and path only", "{place}: {name} の値 {value} は使えません。ホストとパスだけからなる http または https の URL を指定します"},
 		Words{"write for example https://node.example.org", "https://node.example.org のように記述してください"})
+	SettingStore = Define("setting-store", 400,
+		Words{"{place}: {name} is no address of a database server", "{place}: {name} の値は、データベースサーバーのアドレスとして使えません"},
+		Words{"write postgres://user@host:port/database; the options and files that it names must exist", "postgres://ユーザー@ホスト:ポート/データベース の形式で記述してください。オプションで指定したファイルも必要です"})
 	SettingSize = Define("setting-size", 400,
 		Words{"{place}: {name} is {value}; expected a size from {min} to {max}", "{place}: {name} の値 {value} は使えません。{min} から {max} までのサイズを指定します"},
 		Words{"write bytes, or a number with KiB, MiB or GiB, such as 1MiB", "バイト数、または 1MiB のように KiB・MiB・GiB を付けた数値で記述してください"})

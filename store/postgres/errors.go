@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -87,6 +88,14 @@ func (db *DB) refusedEntry(err error) error {
 			f.Args = map[string]string{"reason": e.Message}
 			return f
 		}
+	}
+	var unknown x509.UnknownAuthorityError
+	var name x509.HostnameError
+	var invalid x509.CertificateInvalidError
+	if errors.As(err, &unknown) || errors.As(err, &name) || errors.As(err, &invalid) || strings.Contains(err.Error(), "refused TLS") {
+		f := store.Refused(fault.StoreRefused, db.place, err)
+		f.Args = map[string]string{"reason": "TLS"}
+		return f
 	}
 	return store.Refused(fault.StoreAway, db.place, err)
 }

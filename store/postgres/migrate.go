@@ -20,28 +20,38 @@ func (db *DB) migrate(ctx context.Context, c *conn, schemas []store.Schema) erro
 	if err := schema.Check(schemas); err != nil {
 		return err
 	}
+	made := 0
 	for _, s := range schemas {
-		if err := db.migrateOne(ctx, c, s); err != nil {
+		found, err := db.migrateOne(ctx, c, s)
+		if err != nil {
 			return fmt.Errorf("schema %s: %w", s.Owner, err)
 		}
+		if !found {
+			made++
+		}
 	}
+	db.fresh = made == len(schemas)
 	return nil
 }
 
 const mostMigrators = 100 // how often another program may have been faster
 
-func (db *DB) migrateOne(ctx context.Context, c *conn, s store.Schema) error {
+// migrateOne tells whether the owner had tables before.
+func (db *DB) migrateOne(ctx context.Context, c *conn, s store.Schema) (found bool, err error) {
 	steps, err := schema.Read(s.Files)
 	if err != nil {
-		return err
+		return false, err
 	}
 	for n := 1; ; n++ {
 		if err := ctx.Err(); err != nil {
-			return err
+			return false, err
 		}
-		next, err := db.missing(c, s.Owner, steps)
+		next, made, err := db.missing(c, s.Owner, steps)
+		if n == 1 {
+			found = !made
+		}
 		if err == nil && len(next) == 0 {
-			return nil
+			return found, nil
 		}
 		if err == nil {
 			if err = db.apply(c, s.Owner, next[0]); err == nil {
@@ -50,7 +60,7 @@ func (db *DB) migrateOne(ctx context.Context, c *conn, s store.Schema) error {
 			err = fmt.Errorf("apply %s: %w", next[0].Name, err)
 		}
 		if !raced(err) || n >= mostMigrators {
-			return err
+			return false, err
 		}
 		time.Sleep(min(time.Duration(n)*time.Millisecond, 100*time.Millisecond))
 	}
@@ -67,7 +77,7 @@ func raced(err error) bool {
 }
 
 // missing gives the steps that the database lacks, and makes the table that says so.
-func (db *DB) missing(c *conn, owner string, steps []schema.Step) ([]schema.Step, error) {
+func (db *DB) missing(c *conn, owner string, steps []schema.Step) (next []schema.Step, made bool, err error) {
 	read := func() ([]schema.Step, error) {
 		t := &tx{db: db, c: c, view: true}
 		applied, err := schema.Applied(t, owner)
@@ -75,15 +85,21 @@ func (db *DB) missing(c *conn, owner string, steps []schema.Step) ([]schema.Step
 	}
 	applied, err := read()
 	if state(err) == "42P01" { // no such table
-		if err := c.script(schema.Create(owner)); err != nil {
-			return nil, db.translate(err, false)
+		made = true
+		create := schema.Create(owner)
+		if !db.bytewise {
+			create = Bytewise(create)
+		}
+		if err := c.script(create); err != nil {
+			return nil, made, db.translate(err, false)
 		}
 		applied, err = read()
 	}
 	if err != nil {
-		return nil, err
+		return nil, made, err
 	}
-	return schema.Missing(owner, steps, applied)
+	next, err = schema.Missing(owner, steps, applied)
+	return next, made, err
 }
 
 func (db *DB) apply(c *conn, owner string, s schema.Step) error {
@@ -131,3 +147,41 @@ func Bytewise(file string) string {
 
 // sortsBytes tells of servers that speak the protocol and sort text by its bytes.
 func sortsBytes(version string) bool { return strings.Contains(version, "CockroachDB") }
+
+// Drop removes the tables of these schemas with all that is in them.
+func (db *DB) Drop(ctx context.Context, schemas ...store.Schema) error {
+	if err := schema.Check(schemas); err != nil {
+		return err
+	}
+	c, err := db.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { db.give(c) }()
+	for _, s := range schemas {
+		t := &tx{db: db, c: c}
+		err := func() error {
+			rows, err := t.Query("SELECT CAST(tablename AS TEXT) FROM pg_tables WHERE schemaname = current_schema() AND tablename LIKE $1 ESCAPE '!'", s.Owner+"!_%")
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			var names []string
+			for rows.Next() {
+				var n string
+				if err := rows.Scan(&n); err != nil {
+					return err
+				}
+				names = append(names, `"`+n+`"`)
+			}
+			if err := rows.Err(); err != nil || len(names) == 0 {
+				return err
+			}
+			return t.Exec("DROP TABLE " + strings.Join(names, ", "))
+		}()
+		if err := t.end(err); err != nil {
+			return err
+		}
+	}
+	return nil
+}

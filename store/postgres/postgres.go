@@ -16,6 +16,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
+	"net/url"
+	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -53,6 +57,7 @@ type DB struct {
 	now      func() time.Time
 	patience time.Duration
 	bytewise bool     // the server sorts text by its bytes anyway
+	fresh    bool     // Open found none of its tables
 	shapes   sync.Map // query -> *shape
 
 	writers, readers chan struct{} // room for units that run
@@ -70,18 +75,35 @@ const (
 	longestLife   = 30 * time.Minute // then it is replaced, so that servers behind one name share the load
 )
 
-// Parse reads a URL and fills in what the environment of libpq says. Its error
-// holds no secret.
-func Parse(url string) (*pgconn.Config, error) {
-	conf, err := pgconn.ParseConfig(url)
-	if err != nil {
-		var e *pgconn.ParseConfigError
-		if errors.As(err, &e) { // its text masks a password by a guess only
-			return nil, errors.New("not a URL of the form postgres://user@host:port/database")
-		}
-		return nil, err
+// Parse reads a URL and fills in what the environment of libpq says. Where neither
+// says how the line is protected, a server on another machine must prove its name
+// (sslmode=verify-full). Its error holds no secret.
+func Parse(text string) (*pgconn.Config, error) {
+	bad := errors.New("not a URL of the form postgres://user@host:port/database")
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {
+		return nil, bad
+	}
+	conf, err := pgconn.ParseConfig(text)
+	if err != nil { // its text masks a password by a guess only
+		return nil, bad
+	}
+	if u.Query().Has("sslmode") || os.Getenv("PGSSLMODE") != "" || near(conf.Host) {
+		return conf, nil
+	}
+	q := u.Query()
+	q.Set("sslmode", "verify-full")
+	u.RawQuery = q.Encode()
+	if conf, err = pgconn.ParseConfig(u.String()); err != nil {
+		return nil, bad
 	}
 	return conf, nil
+}
+
+// near tells of a server on this machine.
+func near(host string) bool {
+	a, err := netip.ParseAddr(host)
+	return strings.HasPrefix(host, "/") || host == "localhost" || err == nil && a.IsLoopback()
 }
 
 // Open connects and brings every schema up to date. It fails with
@@ -214,6 +236,12 @@ func (db *DB) give(c *conn) {
 		c.close()
 	}
 }
+
+// Fresh tells that Open found no table of its schemas: the database is new.
+func (db *DB) Fresh() bool { return db.fresh }
+
+// Place is host, port and database, without secrets.
+func (db *DB) Place() string { return db.place }
 
 func (db *DB) isClosed() bool {
 	select {

@@ -92,6 +92,15 @@ func URL(t testing.TB) string {
 	return u.String()
 }
 
+// Flags adds the setting store to a node's flags when tests run on PostgreSQL.
+func Flags(t testing.TB, flags map[string]string) map[string]string {
+	t.Helper()
+	if at := URL(t); at != "" {
+		flags["store"] = at
+	}
+	return flags
+}
+
 func run(t testing.TB, base, statement string) {
 	t.Helper()
 	ctx := context.WithoutCancel(t.Context()) // it ends before what cleans up
