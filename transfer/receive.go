@@ -73,13 +73,13 @@ func (r *Room) request(ctx context.Context, p participant.ID, caller identity.Ca
 	if err := r.admit(ctx, &q, c, in); err != nil {
 		// The agreement may have ended since; the answer to a repeat stays the same.
 		if old, ok := r.repeated(ctx, q, in.consumer); ok {
-			return r.again(ctx, old, caller)
+			return r.askedAgain(ctx, old, caller)
 		}
 		return process.Reply{}, err
 	}
 	if err := r.quota.Admit(ctx, p, caller.ID); err != nil {
 		if old, ok := r.repeated(ctx, q, in.consumer); ok {
-			return r.again(ctx, old, caller)
+			return r.askedAgain(ctx, old, caller)
 		}
 		return process.Reply{}, err
 	}
@@ -89,7 +89,7 @@ func (r *Room) request(ctx context.Context, p participant.ID, caller identity.Ca
 	err := r.commit(ctx, c)
 	if errors.Is(err, store.ErrConflict) {
 		if old, ok := r.repeated(ctx, q, in.consumer); ok {
-			return r.again(ctx, old, caller)
+			return r.askedAgain(ctx, old, caller)
 		}
 	}
 	if err != nil {
@@ -163,6 +163,34 @@ func (r *Room) again(ctx context.Context, q Process, caller identity.Caller) (pr
 	// What the first answer would have woken may still wait for it.
 	out, err := reply(q, 200)
 	out.Lanes = []string{q.ID}
+	return out, err
+}
+
+// askedAgain answers a repeat of a request. If we have started, the start is
+// repeated later where it was lost (DSP 2025-1 lets a request be repeated).
+func (r *Room) askedAgain(ctx context.Context, q Process, caller identity.Caller) (process.Reply, error) {
+	reminds := q.State == Started || q.State == Requested && q.Pending != nil && q.Pending.Kind == KindStart
+	lane := remindLane(q)
+	err := r.db.Update(ctx, func(tx store.Tx) error {
+		if err := r.c.Identity.Spend(tx, q.Participant, caller); err != nil || !reminds {
+			return err
+		}
+		c := r.change(q)
+		if err := c.put(JobRemind, lane, q.Counterparty); err != nil {
+			return err
+		}
+		j := c.jobs[0]
+		j.Due = c.now.Add(r.c.Remind)
+		return r.c.Outbox.Put(tx, j)
+	})
+	if err != nil {
+		return process.Reply{}, err
+	}
+	out, err := reply(q, 200)
+	out.Lanes = []string{q.ID}
+	if reminds {
+		out.Lanes = append(out.Lanes, lane)
+	}
 	return out, err
 }
 

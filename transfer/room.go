@@ -44,6 +44,7 @@ type Config struct {
 	Asker        process.Asker    // nil: nobody is told that a process waits
 	Patience     process.Patience // nil: nothing is learned
 	Finish       time.Duration    // how long after a pushed body arrived we leave the completion to the provider; 0: a minute
+	Remind       time.Duration    // how long after a repeated request we look whether our start was lost; 0: 2 s
 	MaxOpen      int              // open processes of one counterpart; 0: no limit
 	Now          func() time.Time
 	Log          *slog.Logger
@@ -128,10 +129,16 @@ func Open(c Config) (*Room, error) {
 	if r.c.Finish <= 0 {
 		r.c.Finish = time.Minute
 	}
+	if r.c.Remind <= 0 {
+		r.c.Remind = 2 * time.Second
+	}
 	r.quota = process.NewQuota(c.MaxOpen, r.book.CountOpen)
 	c.Outbox.Handle(JobSend, r.send, outbox.OnFail(r.failed), outbox.About(process.About))
 	c.Outbox.Handle(JobPush, r.push, outbox.OnFail(r.unpushed), outbox.About(process.About))
 	c.Outbox.Handle(JobFinish, r.finish, outbox.About(process.About))
+	c.Outbox.Handle(JobRemind, r.remind, outbox.About(process.About), outbox.OnFail(func(outbox.Job, error) func(store.Tx) error {
+		return func(store.Tx) error { return nil } // the counterpart may ask again
+	}))
 	return r, nil
 }
 

@@ -194,6 +194,9 @@ func (r *Room) write(tx store.Tx, c *change) error {
 		if err != nil {
 			return err
 		}
+		if q.Role == Provider {
+			q.Start = q.Pending.Digest
+		}
 		bodies, jobs = append(bodies[:len(bodies):len(bodies)], body), append(jobs[:len(jobs):len(jobs)], j)
 	}
 	if c.fresh {
