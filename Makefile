@@ -1,5 +1,5 @@
 # Every target can be run by hand; .ci/run runs what a submission must pass.
-.PHONY: test race vet fmt demo bench build tck edc fuzz
+.PHONY: test race vet fmt demo bench build tck edc postgres fuzz
 
 test: ## what the README names
 	go test ./...
@@ -43,3 +43,6 @@ fuzz: ## each Fuzz function of the repo for FUZZTIME, one after the other; FUZZ 
 
 edc: ## Eclipse EDC as the counterpart, both ways
 	@d=$$(mktemp -d) && trap 'rm -rf "$$d"' EXIT && go build -trimpath -o "$$d/edc" ./conformance/edc && "$$d/edc"
+
+postgres: ## the tests of all that keeps tables, on a PostgreSQL server of their own; RUN and PKG pick some
+	@d=$$(mktemp -d) && trap 'rm -rf "$$d"' EXIT && go build -trimpath -o "$$d/postgres" ./conformance/postgres && "$$d/postgres" $(if $(RUN),-run '$(RUN)') $(PKG)
