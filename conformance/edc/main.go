@@ -79,11 +79,8 @@ func run(ctx context.Context, o options) (int, error) {
 	if err != nil {
 		return result.Failed, err
 	}
-	work := filepath.Join(cache, proof)
-	if err := os.RemoveAll(work); err != nil {
-		return result.Failed, err
-	}
-	if err := os.MkdirAll(work, 0o755); err != nil {
+	work, err := os.MkdirTemp("", "kakehashi-"+proof+"-") // its own, so that two runs do not meet
+	if err != nil {
 		return result.Failed, err
 	}
 	program := filepath.Join(work, "kakehashi")
@@ -101,6 +98,11 @@ func run(ctx context.Context, o options) (int, error) {
 	fmt.Printf("%d passed, %d failed in %.0f s\n", counts.Pass, counts.Fail, time.Since(began).Seconds())
 	if o.only != "" {
 		return result.Failed, errors.New("only a part was run: that is no result")
+	}
+	if counts.Code() == 0 { // the logs of a failure stay
+		if err := os.RemoveAll(work); err != nil {
+			return result.Failed, err
+		}
 	}
 	counts.Print(os.Stdout, proof, jars.Version)
 	return counts.Code(), nil

@@ -32,7 +32,7 @@ missing it says so and ends with the code 77 (make itself with 2), which is no s
 over public hooks only, by the harness in `+"`conformance/harness`"+`. Datasets and agreements come over the management API,
 our side's decisions over the decision webhook and the event stream, and the kit's unproven identity is an
 `+"`identity_template`"+`. What our side decides in a case stands in its file in `+"`conformance/conversations`"+`. The logs
-of the node, the harness and the kit lie in `+"`kakehashi-conformance`"+` in the user's cache folder.
+of the node, the harness and the kit lie in a folder that the run names; after a failure they stay there.
 `, version, o.counts.Found, o.counts.Pass, o.counts.Fail, o.counts.Skip, o.counts.Disabled)
 	for _, a := range areas {
 		fmt.Fprintf(&b, "\n## %s\n\n| case | what happens | result |\n|---|---|---|\n", a.title)

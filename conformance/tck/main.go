@@ -89,11 +89,8 @@ func run(ctx context.Context, o options) (int, error) {
 		return result.Failed, err
 	}
 	all = slices.DeleteFunc(all, func(c script.Conversation) bool { return !official.MatchString(c.ID) })
-	if err := os.RemoveAll(filepath.Join(cache, proof)); err != nil {
-		return result.Failed, err
-	}
-	work := filepath.Join(cache, proof)
-	if err := os.MkdirAll(work, 0o755); err != nil {
+	work, err := os.MkdirTemp("", "kakehashi-"+proof+"-") // its own, so that two runs do not meet
+	if err != nil {
 		return result.Failed, err
 	}
 	program := filepath.Join(work, "kakehashi")
@@ -128,6 +125,11 @@ func run(ctx context.Context, o options) (int, error) {
 		}
 	}
 	worst := result.Worst(runs)
+	if worst.Code() == 0 { // the logs of a failure stay
+		if err := os.RemoveAll(work); err != nil {
+			return result.Failed, err
+		}
+	}
 	worst.Print(os.Stdout, proof, k.version)
 	return worst.Code(), nil
 }
