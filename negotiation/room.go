@@ -61,8 +61,8 @@ type Agreements interface {
 }
 
 // Decider decides what we do where the protocol leaves it to us: p.Turn() says
-// so. It returns Event{What: process.Decided} at once, or process.ErrAsk: then the process waits
-// for Room.Decide, and the Asker is told.
+// so. It returns an Event that is Decided at once, or process.ErrAsk: then the
+// process waits for Room.Decide, and the Asker is told.
 type Decider interface {
 	Decide(ctx context.Context, p Process) (Event, error)
 }

@@ -81,8 +81,8 @@ type Plane interface {
 }
 
 // Decider decides what the provider does with a request that passed all checks:
-// Event{What: process.Decided, Kind: KindStart} at once, or process.ErrAsk: then the
-// transfer waits for Room.Decide, and the Asker is told.
+// a start that is Decided at once, or process.ErrAsk: then the transfer waits for
+// Room.Decide, and the Asker is told.
 type Decider interface {
 	Decide(ctx context.Context, p Process) (Event, error)
 }

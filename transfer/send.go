@@ -133,7 +133,7 @@ func (r *Room) failed(j outbox.Job, why error) func(store.Tx) error {
 }
 
 // reached compares the counterpart's state with the one that the message in
-// flight leads to: Acknowledged there, process.Received and the kind of its message when
+// flight leads to: Acknowledged there, Received and the kind of its message when
 // it went another way that we can follow, "" when neither is known. A new
 // address in STARTED shows in no state: it is sent until it is answered. A
 // suspension or a resumption leads to a state in which the counterpart also is
