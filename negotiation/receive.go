@@ -147,16 +147,35 @@ func (r *Room) repeated(ctx context.Context, q Process, peer string) (Process, b
 	return old, err == nil
 }
 
-// again answers a repeat: the token is spent, nothing else happens.
+// again answers a repeat: the token is spent, and our newest message is repeated
+// later where it was lost. Nothing else happens.
 func (r *Room) again(ctx context.Context, q Process, caller identity.Caller) (process.Reply, error) {
-	err := r.db.Update(ctx, func(tx store.Tx) error { return r.c.Identity.Spend(tx, q.Participant, caller) })
-	if err != nil {
-		return process.Reply{}, err
-	}
 	// What the first answer would have woken may still wait for it.
 	out, err := reply(q, 200)
 	out.Lanes = []string{q.ID}
-	return out, err
+	reminds := q.Last != nil && q.State != Terminated && r.reminders.Begin(q.ID)
+	if reminds {
+		out.Lanes = append(out.Lanes, q.RemindLane())
+	}
+	if err == nil {
+		err = r.db.Update(ctx, func(tx store.Tx) error {
+			if err := r.c.Identity.Spend(tx, q.Participant, caller); err != nil || !reminds {
+				return err
+			}
+			j, err := q.Reminding(JobRemind, ids.Short(), r.c.Now().Add(r.c.Remind))
+			if err != nil {
+				return err
+			}
+			return r.c.Outbox.Put(tx, j)
+		})
+	}
+	if err != nil {
+		if reminds {
+			r.reminders.End(q.ID)
+		}
+		return process.Reply{}, err
+	}
+	return out, nil
 }
 
 // apply takes a message for a process that exists.

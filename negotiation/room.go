@@ -23,7 +23,7 @@ import (
 )
 
 // Config is what a Room needs. All members are required but Decider, Asker,
-// Patience and MaxOpen.
+// Patience, MaxOpen and Remind.
 type Config struct {
 	DB           store.DB
 	Participants process.Participants
@@ -39,6 +39,7 @@ type Config struct {
 	Asker        process.Asker    // nil: nobody is told that a process waits
 	Patience     process.Patience // nil: nothing is learned
 	MaxOpen      int              // open processes of one counterpart; 0: no limit
+	Remind       time.Duration    // how long after a repeated message we look whether ours was lost; 0: process.RemindAfter
 	Now          func() time.Time
 	Log          *slog.Logger
 }
@@ -91,6 +92,8 @@ type Room struct {
 	book    *process.Book[Process]
 	sender  *process.Sender
 	quota   *process.Quota
+
+	reminders process.Reminders
 }
 
 // Open makes the room and names its handler to the outbox, which must not run
@@ -108,8 +111,14 @@ func Open(c Config) (*Room, error) {
 	if r.decider == nil {
 		r.decider = ByTerms{}
 	}
+	if r.c.Remind <= 0 {
+		r.c.Remind = process.RemindAfter
+	}
 	r.quota = process.NewQuota(c.MaxOpen, r.book.CountOpen)
 	c.Outbox.Handle(JobSend, r.send, outbox.OnFail(r.failed), outbox.About(process.About))
+	c.Outbox.Handle(JobRemind, r.remind, outbox.About(process.About), outbox.OnFail(func(outbox.Job, error) func(store.Tx) error {
+		return func(store.Tx) error { return nil } // the counterpart may ask again
+	}))
 	return r, nil
 }
 

@@ -93,6 +93,9 @@ func (r *Room) compose(c *change) error {
 		return fmt.Errorf("write %s: %w", pending.Kind, err)
 	}
 	pending.Digest = evidence.Digest(body)
+	if pending.Kind == KindAgreement || pending.Kind == KindVerification || pending.Kind == KindFinalized {
+		c.p.Last = &process.Last{Kind: pending.Kind, Digest: pending.Digest, From: c.p.State}
+	}
 	c.p.Pending = &pending
 	c.bodies = append(c.bodies, evidence.Body{Digest: pending.Digest, Bytes: body, Class: evidence.ClassMessage})
 	return c.put(process.Job{Process: c.p.ID, Kind: pending.Kind, Digest: pending.Digest}, pending.Job)

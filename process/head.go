@@ -27,6 +27,7 @@ type Head struct {
 type Talk struct {
 	Peer         string   `json:"peer"`             // address below which the counterpart's process is reached
 	Pending      *Pending `json:"pending,omitzero"` // our message in flight
+	Last         *Last    `json:"last,omitzero"`    // our newest message that a counterpart may lose
 	Seen         []Seen   `json:"seen,omitzero"`    // messages applied, newest last
 	Code         string   `json:"code,omitzero"`    // of the last termination or suspension
 	Reason       string   `json:"reason,omitzero"`  // the same

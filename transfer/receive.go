@@ -167,31 +167,30 @@ func (r *Room) again(ctx context.Context, q Process, caller identity.Caller) (pr
 }
 
 // askedAgain answers a repeat of a request. If we have started, the start is
-// repeated later where it was lost (DSP 2025-1 lets a request be repeated).
+// repeated later where it was lost.
 func (r *Room) askedAgain(ctx context.Context, q Process, caller identity.Caller) (process.Reply, error) {
-	reminds := q.State == Started || q.State == Requested && q.Pending != nil && q.Pending.Kind == KindStart
-	lane := remindLane(q)
-	err := r.db.Update(ctx, func(tx store.Tx) error {
-		if err := r.c.Identity.Spend(tx, q.Participant, caller); err != nil || !reminds {
-			return err
-		}
-		c := r.change(q)
-		if err := c.put(JobRemind, lane, q.Counterparty); err != nil {
-			return err
-		}
-		j := c.jobs[0]
-		j.Due = c.now.Add(r.c.Remind)
-		return r.c.Outbox.Put(tx, j)
-	})
-	if err != nil {
-		return process.Reply{}, err
+	if q.Role != Provider || q.Last == nil || q.State.Final() || !r.reminders.Begin(q.ID) {
+		return r.again(ctx, q, caller)
 	}
 	out, err := reply(q, 200)
-	out.Lanes = []string{q.ID}
-	if reminds {
-		out.Lanes = append(out.Lanes, lane)
+	out.Lanes = []string{q.ID, q.RemindLane()}
+	if err == nil {
+		err = r.db.Update(ctx, func(tx store.Tx) error {
+			j, err := q.Reminding(JobRemind, ids.Short(), r.c.Now().Add(r.c.Remind))
+			if err != nil {
+				return err
+			}
+			if err := r.c.Identity.Spend(tx, q.Participant, caller); err != nil {
+				return err
+			}
+			return r.c.Outbox.Put(tx, j)
+		})
 	}
-	return out, err
+	if err != nil {
+		r.reminders.End(q.ID)
+		return process.Reply{}, err
+	}
+	return out, nil
 }
 
 // apply takes a message for a process that exists.

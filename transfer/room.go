@@ -44,7 +44,7 @@ type Config struct {
 	Asker        process.Asker    // nil: nobody is told that a process waits
 	Patience     process.Patience // nil: nothing is learned
 	Finish       time.Duration    // how long after a pushed body arrived we leave the completion to the provider; 0: a minute
-	Remind       time.Duration    // how long after a repeated request we look whether our start was lost; 0: 2 s
+	Remind       time.Duration    // how long after a repeated request we look whether our start was lost; 0: process.RemindAfter
 	MaxOpen      int              // open processes of one counterpart; 0: no limit
 	Now          func() time.Time
 	Log          *slog.Logger
@@ -108,6 +108,8 @@ type Room struct {
 	sender  *process.Sender
 	ends    *ends
 	quota   *process.Quota
+
+	reminders process.Reminders
 }
 
 // Open makes the room and names its handler to the outbox, which must not run
@@ -130,7 +132,7 @@ func Open(c Config) (*Room, error) {
 		r.c.Finish = time.Minute
 	}
 	if r.c.Remind <= 0 {
-		r.c.Remind = 2 * time.Second
+		r.c.Remind = process.RemindAfter
 	}
 	r.quota = process.NewQuota(c.MaxOpen, r.book.CountOpen)
 	c.Outbox.Handle(JobSend, r.send, outbox.OnFail(r.failed), outbox.About(process.About))

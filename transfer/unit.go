@@ -195,7 +195,7 @@ func (r *Room) write(tx store.Tx, c *change) error {
 			return err
 		}
 		if q.Role == Provider {
-			q.Start = q.Pending.Digest
+			q.Last = &process.Last{Kind: KindStart, Digest: q.Pending.Digest, From: Requested}
 		}
 		bodies, jobs = append(bodies[:len(bodies):len(bodies)], body), append(jobs[:len(jobs):len(jobs)], j)
 	}
