@@ -340,9 +340,12 @@ func TestTwoSequencersNeverLeaveAHoleOrNumberTwice(t *testing.T) {
 		wg.Go(func() {
 			defer close(stop)
 			for range each / 10 {
+				versions := make([]int64, 10)
+				for i := range versions {
+					versions[i] = <-version
+				}
 				err := db.Update(t.Context(), func(tx store.Tx) error {
-					for range 10 {
-						v := <-version
+					for _, v := range versions {
 						leaf := sample(int(v))
 						leaf.Version = v
 						if err := l.Append(tx, tokyo, leaf); err != nil {

@@ -9,6 +9,7 @@ package storetest
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"log/slog"
 	"net/url"
 	"os"
@@ -26,14 +27,25 @@ import (
 // Environment names the variable that has tests run on PostgreSQL.
 const Environment = "KAKEHASHI_TEST_POSTGRES"
 
+// Again names the variable that has each unit of a test run twice: first undone,
+// then for good, as one does that met another. A room whose tests fail with it
+// keeps something from the run that was undone.
+const Again = "KAKEHASHI_TEST_AGAIN"
+
 // Open gives a new store with these schemas in it. It is closed and removed when
 // t ends.
 func Open(t testing.TB, schemas ...store.Schema) store.DB {
 	t.Helper()
-	if os.Getenv(Environment) != "" {
-		return OpenPostgres(t, schemas...)
+	db := func() store.DB {
+		if os.Getenv(Environment) != "" {
+			return OpenPostgres(t, schemas...)
+		}
+		return OpenSQLite(t, schemas...)
+	}()
+	if os.Getenv(Again) != "" {
+		return twice{db}
 	}
-	return OpenSQLite(t, schemas...)
+	return db
 }
 
 // OpenSQLite is Open on a file, whatever the environment says.
@@ -116,4 +128,21 @@ func run(t testing.TB, base, statement string) {
 
 func logger(t testing.TB) *slog.Logger {
 	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError}))
+}
+
+type twice struct{ store.DB }
+
+var errUndone = errors.New("this run is undone")
+
+func (d twice) Update(ctx context.Context, fn func(store.Tx) error) error {
+	err := d.DB.Update(ctx, func(tx store.Tx) error {
+		if err := fn(tx); err != nil {
+			return err
+		}
+		return errUndone
+	})
+	if !errors.Is(err, errUndone) {
+		return err
+	}
+	return d.DB.Update(context.WithoutCancel(ctx), fn)
 }
