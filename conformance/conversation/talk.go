@@ -221,12 +221,15 @@ func (t *Talk) receive(w http.ResponseWriter, r *http.Request, path string, body
 	}
 	// As the kit: an object for some, nothing for others, no content type.
 	if !slices.Contains([]string{"agreement", "verification", "accepted", "finalized"}, n) {
+		t.mu.Lock()
 		state := t.state
 		t.state = t.forms()[n].state
-		_, _ = w.Write(t.object())
+		shown := t.object()
 		if t.Peer.Kind.Commit > 0 {
 			t.state = state
 		}
+		t.mu.Unlock()
+		_, _ = w.Write(shown)
 	}
 	_ = http.NewResponseController(w).Flush()
 	t.commit(t.forms()[n].state, func() { t.arrived <- Arrived{n, body, m} })
