@@ -20,7 +20,8 @@ const maxName = 2048
 // Fix keeps the address of a counterpart as people give it: any id, compared
 // whole, and the base below which it takes messages of DSP 2025-1. Resolve then
 // believes it without asking anybody: it is for connectors that announce
-// themselves nowhere. A second time it changes base and title.
+// themselves nowhere. A second time it changes base and title. Such a connector is
+// no node of ours, so until more is learned our messages wait a little for it.
 //
 // The errors are fault.PartnerName, for an id or title that could not be found
 // again or be taken for somebody else's, and AddressRefused.
@@ -61,6 +62,9 @@ func (r *Room) Fix(ctx context.Context, p participant.ID, who Partner) (Partner,
 	}
 	for _, n := range []string{who.DID, who.Title, who.Base, before.Title, before.Base} {
 		r.found.Forget(name{p, n})
+	}
+	if before.Base == "" {
+		r.expectPause(p, who.DID)
 	}
 	return r.Resolve(ctx, p, who.DID)
 }

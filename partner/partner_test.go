@@ -325,8 +325,15 @@ func TestAFixedAddressIsTakenAsItIs(t *testing.T) {
 			t.Errorf("%s: %+v, %v", who, got, err)
 		}
 	}
+	if got := r.Pause(tokyo, "TCK_PARTICIPANT"); got != fixedPause {
+		t.Errorf("its first pause is %s", got)
+	}
+	r.LearnPause(tokyo, "TCK_PARTICIPANT", true)
 	if got, err := r.Fix(t.Context(), tokyo, Partner{DID: "TCK_PARTICIPANT", Base: "http://127.0.0.1:2"}); err != nil || got.Base != "http://127.0.0.1:2" {
 		t.Errorf("moved: %+v, %v", got, err)
+	}
+	if got := r.Pause(tokyo, "TCK_PARTICIPANT"); got != 2*fixedPause {
+		t.Errorf("what was learned is %s after it moved", got)
 	}
 	if _, err := r.Resolve(t.Context(), "osaka", "TCK_PARTICIPANT"); err == nil {
 		t.Error("another participant finds it")

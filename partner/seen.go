@@ -20,6 +20,7 @@ const (
 // The learned pause: see LearnPause.
 const (
 	firstPause = 20 * time.Millisecond
+	fixedPause = 200 * time.Millisecond // of a partner whose address was fixed by hand
 	maxPause   = 500 * time.Millisecond
 	leastPause = 5 * time.Millisecond
 	decayAfter = 100 // messages taken at once
@@ -124,6 +125,21 @@ func (r *Room) LearnPause(p participant.ID, name string, tooEarly bool) {
 	if st.pause != was {
 		r.soil(k, st)
 	}
+}
+
+// expectPause begins with a pause for a counterpart of which nothing is known: what
+// comes before it has stored its own step is refused, or at times lost (EDC).
+func (r *Room) expectPause(p participant.ID, name string) {
+	s := &r.seen
+	k := key{p, name}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.known[k] != nil {
+		return
+	}
+	st := s.get(k)
+	st.pause = fixedPause
+	r.soil(k, st)
 }
 
 // get finds or makes the state of k. A full memory forgets what is written and
