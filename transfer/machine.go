@@ -109,6 +109,9 @@ func receive(p Process, e Event) (Process, []process.Effect, error) {
 	q = q.at(to).saw(e, to)
 	if e.Kind == KindTermination || e.Kind == KindSuspension {
 		q.Code, q.Reason = e.Code, e.Reason
+		if to == Suspended {
+			q.Halted = p.Role.Other()
+		}
 		if q.TerminatedBy == "" && to == Terminated {
 			q.TerminatedBy = p.Role.Other()
 		}
@@ -179,7 +182,7 @@ func decide(p Process, e Event) (Process, []process.Effect, error) {
 	q.Version++
 	q.Pending = &process.Pending{Kind: e.Kind, To: to}
 	if e.Kind == KindSuspension {
-		q.Code, q.Reason = e.Code, e.Reason
+		q.Code, q.Reason, q.Halted = e.Code, e.Reason, p.Role
 	}
 	return q, append(tap(p.Role, p.State, e.Kind), process.Effect{Do: process.Send, Kind: e.Kind}), nil
 }

@@ -30,6 +30,7 @@ type Body struct {
 	Tap     Tap            `json:"tap,omitzero"`    // its state
 	Asking  process.Asking `json:"asking,omitzero"` // provider: where we decide by ourselves
 	Access  string         `json:"access,omitzero"` // digest of the message that holds address and token: of a pull the start that came, of a push the request
+	Halted  Role           `json:"halted,omitzero"` // who suspended it last
 	Facts   *Facts         `json:"facts,omitzero"`
 	File    string         `json:"file,omitzero"` // consumer: where a pushed body lies
 

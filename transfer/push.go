@@ -126,10 +126,13 @@ func (r *Room) openPush(tx store.Tx, c *change, q *Process) (*dataplane.Access, 
 }
 
 // receiving turns the tap of a push that we receive after the state: bytes may
-// come from the request on, not while suspended, and never after the end.
+// come from the request on, not while we suspend it, and never after the end. A
+// provider that suspended it by itself says with its bytes that it goes on: EDC
+// sends them before the start that says so, and ends a transfer whose bytes are
+// refused.
 func (r *Room) receiving(q *Process, why string) func(store.Tx) error {
 	p, grant := q.Participant, q.Grant
-	pauses := q.State == Suspended && (q.Pending == nil || q.Pending.Kind != KindStart) ||
+	pauses := q.State == Suspended && q.Halted != Provider && (q.Pending == nil || q.Pending.Kind != KindStart) ||
 		q.Pending != nil && q.Pending.Kind == KindSuspension
 	switch {
 	case q.State.Final() && q.Tap != TapClosed:
