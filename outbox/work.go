@@ -168,18 +168,28 @@ func (q *Queue) failing(f Fail, j Job, err error) (settle func(store.Tx) error) 
 	return f(j, err)
 }
 
-// settle removes the job and runs settle in the same unit. What was sent is
-// settled also while the node stops.
+// settle runs settle and removes the job in the same unit. What was sent is
+// settled also while the node stops. The job's row comes last, as it does in a
+// unit that moves a process and drops the job: two that met the other way round
+// would wait for each other.
 func (q *Queue) settle(ctx context.Context, j Job, settle func(store.Tx) error) error {
-	return q.cfg.DB.Update(context.WithoutCancel(ctx), func(tx store.Tx) error {
-		if err := q.take(tx, j); err != nil {
-			return err
+	ctx = context.WithoutCancel(ctx)
+	err := q.cfg.DB.Update(ctx, func(tx store.Tx) error {
+		if settle != nil {
+			if err := settle(&settling{tx}); err != nil {
+				return err
+			}
 		}
-		if settle == nil {
-			return nil
-		}
-		return settle(&settling{tx})
+		return q.take(tx, j)
 	})
+	if err == nil || errors.Is(err, ErrGone) || settle == nil {
+		return err
+	}
+	// Whoever dropped the job may have moved what settle found moved.
+	if found, e := q.one(ctx, key{j.Participant, j.ID}); e == nil && len(found) == 0 {
+		return ErrGone
+	}
+	return err
 }
 
 // pause is the wait after one more failure: the schedule, or what the
