@@ -52,10 +52,13 @@ func (r *Room) save(tx store.Tx, p participant.ID, d *Dataset, now time.Time) er
 			}
 			continue
 		}
-		err := tx.Exec(`INSERT INTO catalog_offers (participant, id, dataset, version, policy) VALUES ($1, $2, $3, $4, $5)`,
-			string(p), o.ID, d.ID, d.Version, []byte(o.Policy))
-		if errors.Is(err, store.ErrConflict) {
-			return fault.OfferExists.At("/offers", "offer", o.ID).Because(err)
+		// Asked for and not left to a conflict, which the unit would hear of too late.
+		var id string
+		err := tx.QueryRow(`INSERT INTO catalog_offers (participant, id, dataset, version, policy) VALUES ($1, $2, $3, $4, $5)
+			ON CONFLICT (participant, id) DO NOTHING RETURNING id`,
+			string(p), o.ID, d.ID, d.Version, []byte(o.Policy)).Scan(&id)
+		if errors.Is(err, store.ErrNotFound) {
+			return fault.OfferExists.At("/offers", "offer", o.ID)
 		}
 		if err != nil {
 			return fmt.Errorf("keep offer %s: %w", o.ID, err)

@@ -34,10 +34,12 @@ const (
 		WHERE participant = $1 AND id = $2 AND state = 'open' AND received = '' RETURNING id`
 	sqlOfAgreement = `SELECT id FROM dataplane_grants WHERE participant = $1 AND agreement = $2 AND state <> 'closed'`
 
-	// One statement decides and writes: a grant that was closed by anybody opens no window.
-	sqlWindowOpen = `INSERT INTO dataplane_windows (participant, grant_id, id, opened, closed, bytes, items, requests, state)
-		SELECT participant, id, $3, $4, 0, 0, 0, 0, 'open' FROM dataplane_grants
+	// The grant is written although nothing in it changes: with units side by side, a
+	// grant that anybody closes at the same time opens no window.
+	sqlWindowAllow = `UPDATE dataplane_grants SET generation = generation
 		WHERE participant = $1 AND id = $2 AND state = 'open' RETURNING id`
+	sqlWindowOpen = `INSERT INTO dataplane_windows (participant, grant_id, id, opened, closed, bytes, items, requests, state)
+		VALUES ($1, $2, $3, $4, 0, 0, 0, 0, 'open')`
 	sqlWindowClose = `UPDATE dataplane_windows SET state = $8, closed = $4, bytes = $5, items = $6, requests = $7
 		WHERE participant = $1 AND grant_id = $2 AND id = $3 AND state = 'open' RETURNING opened`
 	sqlCount = `UPDATE dataplane_grants SET bytes = bytes + $3, items = items + $4, requests = requests + $5

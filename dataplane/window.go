@@ -146,7 +146,10 @@ func (p *Plane) openWindow(s *Session) (*window, error) {
 	w := &window{grant: s.Grant, id: ids.Short(), left: WindowBytes}
 	err := p.c.DB.Update(s.Context, func(tx store.Tx) error {
 		var id string
-		return tx.QueryRow(sqlWindowOpen, string(s.Participant), s.ID, w.id, p.c.Now().UnixMicro()).Scan(&id)
+		if err := tx.QueryRow(sqlWindowAllow, string(s.Participant), s.ID).Scan(&id); err != nil {
+			return err
+		}
+		return tx.Exec(sqlWindowOpen, string(s.Participant), s.ID, w.id, p.c.Now().UnixMicro())
 	})
 	switch {
 	case err == nil:
