@@ -25,6 +25,7 @@ import (
 type exchange struct {
 	Exchanges int    `default:"500"`
 	InFlight  string `default:"1,4,16,64" placeholder:"N,N"`
+	Store     string `placeholder:"URL"`
 }
 
 // percentiles of a row, in milliseconds.
@@ -73,12 +74,12 @@ func (x exchange) Run(ctx context.Context, c *cli.Context) (err error) {
 	if err := c.Say(c.Text.T("bench.defaults", "exchanges", x.Exchanges)); err != nil {
 		return err
 	}
-	tokyo, err := start(ctx, c, dir, "tokyo")
+	tokyo, err := start(ctx, c, dir, "tokyo", x.Store)
 	if err != nil {
 		return err
 	}
 	defer func() { err = first(err, tokyo.stop()) }()
-	brussels, err := start(ctx, c, dir, "brussels")
+	brussels, err := start(ctx, c, dir, "brussels", x.Store)
 	if err != nil {
 		return err
 	}

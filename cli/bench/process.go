@@ -22,6 +22,7 @@ import (
 	"kakehashi/client"
 	"kakehashi/config"
 	"kakehashi/internal/fault"
+	"kakehashi/store/postgres"
 )
 
 // process is one `kakehashi serve` with the shipped defaults.
@@ -31,11 +32,13 @@ type process struct {
 	cmd        *exec.Cmd
 	stderr     bytes.Buffer
 	started    time.Duration // start to first answer
+	drop       func(context.Context) error
 	*client.Client
 }
 
 // start makes a node as `kakehashi init` does and runs `kakehashi serve`.
-func start(ctx context.Context, c *cli.Context, dir, name string) (*process, error) {
+// With server it keeps its tables there, in a schema of its own.
+func start(ctx context.Context, c *cli.Context, dir, name, server string) (_ *process, err error) {
 	p := &process{name: name, data: filepath.Join(dir, name, "data")}
 	public, err := free()
 	if err != nil {
@@ -46,11 +49,24 @@ func start(ctx context.Context, c *cli.Context, dir, name string) (*process, err
 		return nil, err
 	}
 	file := filepath.Join(dir, name, "node.yaml")
+	args := []string{"init", "--config", file, "--development", "--participant", name, "--listen", public,
+		"--admin-listen", admin, "--public-url", "http://" + public}
+	if server != "" {
+		at, drop, wrong := postgres.Apart(ctx, server)
+		if wrong != nil {
+			return nil, wrong
+		}
+		p.drop, args = drop, append(args, "--store", at)
+		defer func() {
+			if err != nil {
+				err = errors.Join(err, drop(context.WithoutCancel(ctx)))
+			}
+		}()
+	}
 	var problems bytes.Buffer
 	quiet := c.Env
 	quiet.Stdout, quiet.Stderr = io.Discard, &problems
-	if code := cli.Main(ctx, []string{"init", "--config", file, "--development", "--participant", name, "--listen", public,
-		"--admin-listen", admin, "--public-url", "http://" + public}, quiet, cli.Wiring{Init: cli.InitNode(c.LookupEnv)}); code != 0 {
+	if code := cli.Main(ctx, args, quiet, cli.Wiring{Init: cli.InitNode(c.LookupEnv)}); code != 0 {
 		return nil, fault.BenchFailed.At(name, "reason", problems.String())
 	}
 	if p.settings, err = config.Load(config.Source{Path: file, Env: c.LookupEnv}); err != nil {
@@ -98,6 +114,9 @@ func (p *process) stop() error {
 	}
 	if err := p.cmd.Wait(); err != nil {
 		return fault.BenchFailed.At(p.name, "reason", p.stderr.String()).Because(err)
+	}
+	if p.drop != nil {
+		return p.drop(context.Background())
 	}
 	return nil
 }

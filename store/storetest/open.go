@@ -8,16 +8,11 @@ package storetest
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"log/slog"
-	"net/url"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
-
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"kakehashi/store"
 	"kakehashi/store/postgres"
@@ -91,17 +86,17 @@ func URL(t testing.TB) string {
 	if base == "" {
 		return ""
 	}
-	u, err := url.Parse(base)
+	ctx := context.WithoutCancel(t.Context()) // it ends before what cleans up
+	at, drop, err := postgres.Apart(ctx, base)
 	if err != nil {
-		t.Fatalf("%s is no URL", Environment)
+		t.Fatalf("make a schema in the database of the tests: %v", err)
 	}
-	name := "t_" + strings.ToLower(rand.Text())
-	run(t, base, "CREATE SCHEMA "+name)
-	t.Cleanup(func() { run(t, base, "DROP SCHEMA "+name+" CASCADE") })
-	q := u.Query()
-	q.Set("search_path", name)
-	u.RawQuery = q.Encode()
-	return u.String()
+	t.Cleanup(func() {
+		if err := drop(ctx); err != nil {
+			t.Errorf("remove the schema of the test: %v", err)
+		}
+	})
+	return at
 }
 
 // Flags adds the setting store to a node's flags when tests run on PostgreSQL.
@@ -111,19 +106,6 @@ func Flags(t testing.TB, flags map[string]string) map[string]string {
 		flags["store"] = at
 	}
 	return flags
-}
-
-func run(t testing.TB, base, statement string) {
-	t.Helper()
-	ctx := context.WithoutCancel(t.Context()) // it ends before what cleans up
-	c, err := pgconn.Connect(ctx, base)
-	if err != nil {
-		t.Fatalf("connect to the database of the tests: %v", err)
-	}
-	defer c.Close(ctx)
-	if err := c.Exec(ctx, statement).Close(); err != nil {
-		t.Errorf("%s: %v", statement, err)
-	}
 }
 
 func logger(t testing.TB) *slog.Logger {
