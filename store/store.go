@@ -56,6 +56,8 @@ type Tx interface {
 	Query(query string, args ...any) (Rows, error)
 	// AfterCommit has f run once the unit is durable, in the order of the calls,
 	// before Update returns. f must not block; it does not run when the unit fails.
+	// Between units that run at the same time there is no order: a memory that f
+	// keeps compares versions.
 	AfterCommit(f func())
 }
 

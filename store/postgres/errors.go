@@ -50,7 +50,7 @@ func (db *DB) translate(err error, view bool) error {
 		return fault.StoreKey.At("").Because(err)
 	case serial(code):
 		return store.Refused(fault.StoreBusy, db.place, err)
-	case code == "57014" || code[:2] == "53" || code[:2] == "57" || code[:2] == "58" || code[:2] == "XX" || code == "55P03":
+	case code == "57014" || code[:2] == "53" || code[:2] == "57" || code[:2] == "58" || code[:2] == "XX":
 		return fault.Unavailable.At(db.place).Because(err)
 	}
 	return err
@@ -65,14 +65,16 @@ func state(err error) string {
 	return ""
 }
 
-// serial tells of a unit that met another and has to run again.
-func serial(code string) bool { return code == "40001" || code == "40P01" }
+// serial tells of a unit that met another and has to run again: not to be put in
+// an order, in a circle, or waiting too long for a row.
+func serial(code string) bool { return code == "40001" || code == "40P01" || code == "55P03" }
 
 // stale tells of a connection whose prepared statements the server does not
-// take any more.
+// take any more, or of a table that has other columns than we know.
 func stale(err error) bool {
 	var e *pgconn.PgError
-	return errors.As(err, &e) && (e.Code == "26000" || e.Code == "0A000" && strings.Contains(e.Message, "cached plan"))
+	return errors.As(err, &e) && (e.Code == "26000" || e.Code == "0A000" && strings.Contains(e.Message, "cached plan") ||
+		e.Code == "08P01" && strings.Contains(e.Message, "result formats"))
 }
 
 // refusedEntry gives a connection that could not be opened its meaning.
@@ -89,15 +91,30 @@ func (db *DB) refusedEntry(err error) error {
 			return f
 		}
 	}
-	var unknown x509.UnknownAuthorityError
-	var name x509.HostnameError
-	var invalid x509.CertificateInvalidError
-	if errors.As(err, &unknown) || errors.As(err, &name) || errors.As(err, &invalid) || strings.Contains(err.Error(), "refused TLS") {
+	if why := untrusted(err); why != "" {
 		f := store.Refused(fault.StoreRefused, db.place, err)
-		f.Args = map[string]string{"reason": "TLS"}
+		f.Args = map[string]string{"reason": why}
 		return f
 	}
 	return store.Refused(fault.StoreAway, db.place, err)
+}
+
+// untrusted tells why the line could not be protected, "" if that was not it.
+func untrusted(err error) string {
+	var authority x509.UnknownAuthorityError
+	var name x509.HostnameError
+	var invalid x509.CertificateInvalidError
+	switch {
+	case errors.As(err, &authority):
+		return authority.Error()
+	case errors.As(err, &name):
+		return name.Error()
+	case errors.As(err, &invalid):
+		return invalid.Error()
+	case strings.Contains(err.Error(), "server refused TLS connection"):
+		return "server refused TLS connection"
+	}
+	return ""
 }
 
 // place is where cfg points, without its secrets.

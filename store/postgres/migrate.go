@@ -115,7 +115,7 @@ func (db *DB) apply(c *conn, owner string, s schema.Step) error {
 		if !db.bytewise {
 			text = Bytewise(text)
 		}
-		if err := c.script("SET LOCAL statement_timeout = 0"); err != nil {
+		if err := c.script("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '5s'"); err != nil {
 			return t.fail(err)
 		}
 		c.patience = 24 * time.Hour // a file may rewrite a large table
@@ -123,7 +123,10 @@ func (db *DB) apply(c *conn, owner string, s schema.Step) error {
 		if err := c.script(text); err != nil {
 			return t.fail(err)
 		}
-		if c.status != 'T' {
+		if c.status != 'T' { // and with it the row of the version is there
+			if err := c.script(fmt.Sprintf("DELETE FROM %s_schema WHERE version = %d", owner, s.Version)); err != nil {
+				return t.fail(err)
+			}
 			return errors.New("the file ends the transaction it runs in")
 		}
 		return nil

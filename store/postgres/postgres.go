@@ -71,8 +71,9 @@ type DB struct {
 
 const (
 	connectWithin = 10 * time.Second
-	idleCheck     = time.Second      // a connection that rested longer is asked whether it lives
-	longestLife   = 30 * time.Minute // then it is replaced, so that servers behind one name share the load
+	briefRest     = 10 * time.Millisecond // a connection that rested longer is looked at
+	longRest      = time.Second           // and this one is asked: the line may be cut
+	longestLife   = 30 * time.Minute      // then it is replaced, so that servers behind one name share the load
 )
 
 // Parse reads a URL and fills in what the environment of libpq says. Where neither
@@ -171,9 +172,11 @@ func (db *DB) connect(ctx context.Context) (*conn, error) {
 	c := &conn{net: h.Conn, in: h.Frontend, patience: db.patience, kept: map[string]*stmt{}, status: h.TxStatus}
 	c.born = time.Now()
 	c.used = c.born
-	// A unit that died with its program must not hold its rows for long, and
-	// nothing is durable with synchronous_commit off.
+	// A unit that died with its program must not hold its rows for long. Who waits
+	// for a row longer than units take is in a circle: the server finds that out
+	// after a second only. Nothing is durable with synchronous_commit off.
 	if err := c.script(`SET idle_in_transaction_session_timeout = '60s';
+SET lock_timeout = '200ms';
 SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'`); err != nil {
 		c.close()
 		return nil, db.translate(err, false)
@@ -203,19 +206,10 @@ func (db *DB) take(ctx context.Context) (*conn, error) {
 		db.idle[n-1] = nil
 		db.idle = db.idle[:n-1]
 		db.mu.Unlock()
-		now := time.Now()
-		if now.Sub(c.born) > longestLife {
+		rested := time.Since(c.used)
+		if time.Since(c.born) > longestLife || rested > briefRest && !c.rests() || rested > longRest && !c.answers() {
 			c.close()
 			continue
-		}
-		if now.Sub(c.used) > idleCheck {
-			c.patience = min(c.patience, 5*time.Second)
-			err := c.sync()
-			c.patience = db.patience
-			if err != nil {
-				c.close()
-				continue
-			}
 		}
 		return c, nil
 	}

@@ -109,10 +109,7 @@ func (db *DB) attempt(ctx context.Context, fn func(store.Tx) error, caller uintp
 		if !returned {
 			t.end(errOver)
 		}
-		if stale(t.failed) {
-			c.close()
-		}
-		db.give(c)
+		db.leave(t)
 	}()
 	err = db.call(fn, t, caller)
 	returned = true
@@ -136,10 +133,7 @@ func (db *DB) View(ctx context.Context, fn func(store.Tx) error) error {
 			if !returned {
 				t.end(errOver)
 			}
-			if stale(t.failed) {
-				c.close()
-			}
-			db.give(c)
+			db.leave(t)
 		}()
 		err = db.call(fn, t, 0)
 		returned = true
@@ -152,6 +146,16 @@ func (db *DB) View(ctx context.Context, fn func(store.Tx) error) error {
 		f()
 	}
 	return nil
+}
+
+// leave takes the connection of a unit back, and forgets what is known of
+// statements when that does not hold any more.
+func (db *DB) leave(t *tx) {
+	if stale(t.failed) {
+		t.c.close()
+		db.shapes.Clear()
+	}
+	db.give(t.c)
 }
 
 // call runs fn and turns its panic into an error.

@@ -20,6 +20,7 @@ const (
 	keptBuffer     = 64 << 10 // bytes a connection keeps for what it sends
 	manyPending    = 128      // statements that are sent without waiting for a read
 	muchPending    = 1 << 20  // bytes of them
+	askWithin      = 5 * time.Second
 )
 
 // conn is one connection. One goroutine at a time uses it.
@@ -299,6 +300,33 @@ func (c *conn) leave() error {
 	c.owed++
 	c.settled(true)
 	return err
+}
+
+// rests tells that the server has said nothing that was not asked for.
+func (c *conn) rests() bool {
+	c.arm(time.Now())
+	for c.owed > 0 {
+		m, err := c.in.Receive()
+		if err != nil {
+			return false
+		}
+		switch m := m.(type) {
+		case *pgproto3.ReadyForQuery:
+			c.status = m.TxStatus
+			c.owed--
+		case *pgproto3.ErrorResponse:
+			return false
+		}
+	}
+	return c.in.ReadBufferLen() == 0 && !spoke(c.net)
+}
+
+// answers asks whether the server is still there.
+func (c *conn) answers() bool {
+	whole := c.patience
+	c.patience = min(whole, askWithin)
+	defer func() { c.patience = whole }()
+	return c.sync() == nil
 }
 
 // first reads until the last statement that was asked for answers: values of a

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -160,42 +161,12 @@ func TestAfterCloseThereIsNothing(t *testing.T) {
 func TestSchemasOnlyGoForward(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "store.db")
-	const second = "ALTER TABLE t_rows ADD COLUMN note TEXT; -- 架け橋\nUPDATE t_rows SET note = 'x';"
-	newer := store.Schema{Owner: "t", Files: files("0001_init.sql", table, "0002_note.sql", second, "readme.md", "not SQL")}
-	for _, c := range []struct {
-		name   string
-		schema store.Schema
-		want   error // nil: opens
-		text   string
-	}{
-		{"a file that fails", store.Schema{Owner: "t", Files: files("0001_init.sql", table+"CREATE TABLE t_x (;")}, nil, "0001_init.sql"},
-		{"first", schema, nil, ""},
-		{"again", schema, nil, ""},
-		{"line ends of another system", store.Schema{Owner: "t", Files: files("0001_init.sql", strings.ReplaceAll(table, "\n", "\r\n"))}, nil, ""},
-		{"one that fails after the first", store.Schema{Owner: "t", Files: files("0001_init.sql", table, "0002_note.sql", second+"SELECT nothing;")}, nil, "0002_note.sql"},
-		{"newer", newer, nil, ""},
-		{"older program", schema, fault.StoreNewer, "0002_note.sql"},
-		{"edited file", store.Schema{Owner: "t", Files: files("0001_init.sql", table+"\n-- edited", "0002_note.sql", second)}, fault.StoreChanged, "0001_init.sql"},
-		{"file put between", store.Schema{Owner: "t", Files: files("0000_zero.sql", table, "0001_init.sql", table, "0002_note.sql", second)}, fault.StoreChanged, "0001_init.sql"},
-		{"same number twice", store.Schema{Owner: "t", Files: files("0001_init.sql", table, "0001_other.sql", second)}, nil, "same number"},
-		{"bad name", store.Schema{Owner: "t", Files: files("1_init.sql", table)}, nil, "NNNN_name.sql"},
-		{"bad owner", store.Schema{Owner: "T;", Files: files()}, nil, "owner"},
-		{"ends the transaction", store.Schema{Owner: "u", Files: files("0001_init.sql", "COMMIT;")}, nil, "ends the transaction"},
-		{"newer again", newer, nil, ""},
-	} {
-		db, err := openAt(path, nil, c.schema)
-		if err == nil {
-			db.Close()
-		}
-		switch {
-		case c.want == nil && c.text == "" && err != nil:
-			t.Errorf("%s: %v", c.name, err)
-		case c.text != "" && (err == nil || !strings.Contains(err.Error(), c.text)):
-			t.Errorf("%s: %v does not say %q", c.name, err, c.text)
-		case c.want != nil && !errors.Is(err, c.want):
-			t.Errorf("%s: got %v, want %v", c.name, err, c.want)
-		}
-	}
+	storetest.RunSchemas(t, func(schemas ...store.Schema) (interface {
+		store.DB
+		io.Closer
+	}, error) {
+		return openAt(path, nil, schemas...)
+	})
 }
 
 func TestSlowUnitsAndPanicsAreLoggedByTheirCaller(t *testing.T) {

@@ -28,7 +28,7 @@ const insert = "INSERT INTO suite_items (participant, id, n) VALUES ($1, $2, $3)
 // Run holds an engine to what package store promises.
 func Run(t *testing.T, open Opener) {
 	for name, test := range map[string]func(*testing.T, store.DB){
-		"a unit is there wholly or not at all":        atomic,
+		"a unit is there wholly or not at all":        wholly,
 		"a failed statement fails its unit":           sticky,
 		"a taken key is a conflict":                   conflict,
 		"a view is one snapshot and cannot write":     view,
@@ -45,6 +45,14 @@ func Run(t *testing.T, open Opener) {
 		"a unit may run again":                        again,
 		"640 racing units lose nothing":               racing,
 		"a transaction cannot be used after its unit": over,
+		"units in opposite orders all get through":    circles,
+		"a key taken after a look is no conflict":     lookFirst,
+		"a unit sees one consistent state":            consistent,
+		"bulk writers keep nobody out":                bulk,
+		"a unit of many statements is one":            many,
+		"an error that comes late is the unit's":      late,
+		"text is in the order of its bytes":           order,
+		"what a query computes is read":               computed,
 	} {
 		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
 			t.Parallel()
@@ -93,7 +101,7 @@ func expect(t *testing.T, db store.DB, want string) {
 	}
 }
 
-func atomic(t *testing.T, db store.DB) {
+func wholly(t *testing.T, db store.DB) {
 	mine := errors.New("mine")
 	err := db.Update(t.Context(), func(tx store.Tx) error {
 		if err := tx.Exec(insert, "tokyo", "a", 1); err != nil {
