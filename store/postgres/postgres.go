@@ -58,6 +58,7 @@ type DB struct {
 	patience time.Duration
 	bytewise bool     // the server sorts text by its bytes anyway
 	fresh    bool     // Open found none of its tables
+	channel  string   // of its Signals
 	shapes   sync.Map // query -> *shape
 
 	writers, readers chan struct{} // room for units that run
@@ -184,12 +185,17 @@ SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('sync
 	return c, nil
 }
 
-// check learns what kind of server it is.
+// check learns what kind of server it is, and where our tables are.
 func (db *DB) check(c *conn) error {
 	t := &tx{db: db, c: c, view: true}
 	var version string
-	err := t.QueryRow("SELECT version()").Scan(&version)
+	var schema *string
+	err := t.QueryRow("SELECT version(), CAST(current_schema() AS TEXT)").Scan(&version, &schema)
 	db.bytewise = sortsBytes(version)
+	if schema == nil {
+		schema = new(string)
+	}
+	db.channel = channel(*schema)
 	return t.end(err)
 }
 

@@ -26,6 +26,7 @@ const (
 	typeChar    = 1042
 	typeVarchar = 1043
 	typeNumeric = 1700
+	typeVoid    = 2278
 )
 
 // format is 1 for types that travel in binary.
