@@ -37,7 +37,7 @@ var Layers = []Layer{
 	{"faces' tools", []string{"ui", "client", "config"}, "strings in two languages, the Go client of the API, settings"},
 	{"rooms", []string{"catalog", "negotiation", "transfer", "agreement", "dataplane", "policy", "identity", "partner", "account", "evidence", "outbox", "process"}, "the four steps and what they share"},
 
-	{"hosts", []string{"participant"}, "whom we host, with keys and secrets"},
+	{"hosts", []string{"participant", "replica"}, "whom we host, with keys and secrets; which programs serve the same tables"},
 	{"store", []string{"store"}, "the unit of work and its engines"},
 	{"wire", []string{"dsp", "odrl", "did"}, "types and rules of the standards; no node, no SQL"},
 	{"internal", []string{"internal"}, "strict JSON, faults, the guarded client"},
@@ -151,6 +151,9 @@ var (
 	banned    = regexp.MustCompile(`(?i)\b(rowid|AUTOINCREMENT|INSERT\s+OR|json_extract|strftime|datetime\(|FOR\s+UPDATE|PRAGMA)\b|\?\d*\s*[,)]`)
 )
 
+// ofNode are the owners whose tables belong to the node and to no participant.
+var ofNode = map[string]bool{"replica": true}
+
 // SQL checks the statements in string literals of Go files outside store: they
 // name tables of their own package only, carry the participant, and keep to the
 // common subset of both engines. It returns one line for each fault.
@@ -178,7 +181,7 @@ func SQL(root string) ([]string, error) {
 					out = append(out, where+": names a table of "+m[1])
 				}
 			}
-			if !strings.Contains(text, "participant") {
+			if !strings.Contains(text, "participant") && !ofNode[owner] {
 				out = append(out, where+": does not carry the participant")
 			}
 			if m := banned.FindString(text); m != "" {
