@@ -270,7 +270,7 @@ func (w *world) node(name string, d Decider) *node {
 	check(t, err)
 	n.agreed = agreement.Open(agreement.Config{DB: n.db, Evidence: n.log, Now: time.Now})
 	n.boot = func() {
-		queue := outbox.New(outbox.Config{DB: n.db, Owner: name, Log: quiet,
+		queue := outbox.New(outbox.Config{DB: n.db, Log: quiet,
 			Backoff: []time.Duration{5 * time.Millisecond, 10 * time.Millisecond, 20 * time.Millisecond}})
 		room, err := Open(Config{DB: n.db, Participants: hosts, Identity: n, Offers: n, Judge: n, Agreements: n.agreed, Evidence: n.log, Remind: time.Millisecond,
 			Outbox: queue, Wire: n, Watch: watch.New(), Decider: d, Now: time.Now, Log: quiet})

@@ -38,6 +38,7 @@ import (
 	"kakehashi/partner"
 	"kakehashi/policy"
 	"kakehashi/portal"
+	"kakehashi/replica"
 	"kakehashi/services"
 	"kakehashi/store"
 	"kakehashi/store/postgres"
@@ -65,6 +66,7 @@ type Node struct {
 	db     store.DB
 	plane  *dataplane.Plane
 
+	replicas     *replica.Room
 	participants *participant.Room
 	evidence     *evidence.Log
 	outbox       *outbox.Queue
@@ -90,7 +92,7 @@ const receivedFolder = "received"
 
 // schemas are the tables of everything that keeps some.
 func schemas(s config.Settings) []store.Schema {
-	all := []store.Schema{participant.Schema, evidence.Schema, outbox.Schema, identity.Schema, partner.Schema, account.Schema,
+	all := []store.Schema{replica.Schema, participant.Schema, evidence.Schema, outbox.Schema, identity.Schema, partner.Schema, account.Schema,
 		agreement.Schema, catalog.Schema, negotiation.Schema, transfer.Schema, dataplane.Schema}
 	for _, svc := range offered(s) {
 		if svc.Schema.Owner != "" {
@@ -166,12 +168,17 @@ func (n *Node) openStore(ctx context.Context) error {
 
 func (n *Node) openRooms(ctx context.Context) error {
 	s, now, log := n.c.Settings, n.c.Now, n.c.Log
+	var err error
+	if n.replicas, err = replica.Open(ctx, replica.Config{DB: n.db, Alone: s.Store == "", Log: log}); err != nil {
+		return err
+	}
+	n.closer = append(n.closer, n.replicas.Leave)
 	hub := watch.New()
-	n.outbox = outbox.New(outbox.Config{DB: n.db, Owner: "single", Log: log, Now: now, GiveUp: s.RetryFor})
+	n.outbox = outbox.New(outbox.Config{DB: n.db, Replicas: n.replicas, Watch: hub, Log: log, Now: now, GiveUp: s.RetryFor})
+	n.replicas.Own(n.outbox)
 	way := guard.New(guard.Config{Dev: s.Development, Allow: s.AllowNetworks, Timeout: s.OutgoingTimeout})
 	n.closer = append(n.closer, func(context.Context) error { way.Close(); return nil })
 	resolver := identity.NewWebResolver(identity.WebConfig{HTTP: way.HTTP(), Participants: n.participants, Dev: s.Development, Now: now})
-	var err error
 	var template *identity.Template
 	if s.IdentityTemplate != "" {
 		if template, err = identity.NewTemplate(s.IdentityTemplate, s.IdentityTemplateCaller); err != nil {
@@ -392,6 +399,10 @@ func (n *Node) Run(ctx context.Context) error {
 	loops.Go(func() error { return n.evidence.Run(background) })
 	sending, stopSending := context.WithCancel(background)
 	defer stopSending()
+	leasing, stopLease := context.WithCancel(background)
+	defer stopLease()
+	leased := make(chan struct{})
+	go func() { defer close(leased); n.replicas.Run(leasing) }()
 	var lanes errgroup.Group
 	lanes.Go(func() error { return n.outbox.Run(sending) })
 	loops.Go(func() error { return n.prune(background) })
@@ -438,6 +449,8 @@ func (n *Node) Run(ctx context.Context) error {
 	err := g.Wait()
 	stopSending()
 	err = errors.Join(err, lanes.Wait())
+	stopLease()
+	<-leased
 	// The plane's last windows and the partners' last marks are put on record
 	// before the log numbers for the last time, and the store closes at the end.
 	err = errors.Join(err, n.closeUntil(1))

@@ -100,10 +100,14 @@ func (q *Queue) End(ctx context.Context, p participant.ID, id string) error {
 		settle = q.failing(fail, j, fault.GivenUp.At(j.Lane, "attempts", j.Attempts, "span", span))
 	}
 	err = q.cfg.DB.Update(ctx, func(tx store.Tx) error {
-		if err := q.take(tx, j); err != nil {
+		if err := q.end(tx, j); err != nil {
 			return err
 		}
-		tx.AfterCommit(func() { q.forget(key{p, id}) })
+		tx.AfterCommit(func() {
+			if !q.forget(key{p, id}) {
+				q.moved(p, j.Lane)
+			}
+		})
 		if settle == nil {
 			return nil
 		}

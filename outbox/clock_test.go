@@ -45,7 +45,7 @@ func (stillRow) Close() error                                       { return nil
 // timed runs q in a bubble with the handler h and stops it at the end.
 func timed(t *testing.T, change func(*Config), h Handler, fail Fail, do func(*Queue)) {
 	synctest.Test(t, func(t *testing.T) {
-		c := Config{DB: still{}, Owner: "one", Jitter: func() float64 { return 0.5 }}
+		c := Config{DB: still{}, Jitter: func() float64 { return 0.5 }}
 		if change != nil {
 			change(&c)
 		}

@@ -9,6 +9,10 @@ import (
 // item is a job in memory. Queue.mu guards it.
 type item struct {
 	job    Job
+	owner  string // the name under which its row is ours
+	turn   int64  // place in the lane's rows, 0: not read
+	seq    int64  // memory took it as the so manyth
+	behind int    // times it was found behind another replica's job, in a row
 	lane   *lane
 	at     time.Time // earliest start, with the monotonic clock
 	held   bool      // waits for Wake; at is when it stops waiting
@@ -33,9 +37,9 @@ type lane struct {
 }
 
 // place puts a durable job into its lane. held: until Wake.
-func (q *Queue) place(j Job, held bool) {
+func (q *Queue) place(j Job, owner string, held bool) {
 	now := q.cfg.Now()
-	it := &item{job: j, held: held, at: until(j.Due, now)}
+	it := &item{job: j, owner: owner, held: held, at: until(j.Due, now)}
 	if held {
 		it.at = later(it.at, now.Add(q.cfg.Hold))
 	}
@@ -44,14 +48,25 @@ func (q *Queue) place(j Job, held bool) {
 	q.add(it, now)
 }
 
-// add puts it in the order of creation, which is nearly always the end, and
-// never before a running job.
+// before is the order of a lane: that of its rows where it is known, else that in
+// which this program made them.
+func (it *item) before(other *item) bool {
+	if it.turn > 0 && other.turn > 0 {
+		return it.turn < other.turn
+	}
+	return it.job.Created.Before(other.job.Created)
+}
+
+// add puts it in its order, which is nearly always the end, and never before a
+// running job.
 func (q *Queue) add(it *item, now time.Time) bool {
 	k := key{it.job.Participant, it.job.ID}
 	if q.jobs[k] != nil {
 		return false
 	}
 	q.jobs[k] = it
+	q.placed++
+	it.seq = q.placed
 	l := q.lanes[it.job.Lane]
 	if l == nil {
 		l = &lane{name: it.job.Lane}
@@ -63,22 +78,29 @@ func (q *Queue) add(it *item, now time.Time) bool {
 	if l.busy {
 		first = 1
 	}
-	for i := len(l.items) - 1; i > first && l.items[i].job.Created.Before(l.items[i-1].job.Created); i-- {
+	for i := len(l.items) - 1; i > first && l.items[i].before(l.items[i-1]); i-- {
 		l.items[i], l.items[i-1] = l.items[i-1], l.items[i]
 	}
 	q.judge(l, now)
 	return true
 }
 
-// forget takes a job whose row is gone out of memory and ends its attempt.
-func (q *Queue) forget(k key) {
+// forget takes a job whose row is gone out of memory and ends its attempt; false:
+// it was not there.
+func (q *Queue) forget(k key) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	it := q.jobs[k]
 	if it == nil {
-		return
+		return false
 	}
-	delete(q.jobs, k)
+	q.lose(it)
+	return true
+}
+
+// lose is forget for an item. q.mu is held.
+func (q *Queue) lose(it *item) {
+	delete(q.jobs, key{it.job.Participant, it.job.ID})
 	it.gone = true
 	if it.runs() { // the worker takes it off the lane
 		if it.cancel != nil {

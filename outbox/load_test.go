@@ -97,7 +97,7 @@ func BenchmarkJob(b *testing.B) {
 	for _, side := range []int{1, 64} {
 		b.Run(fmt.Sprintf("lanes=%d", side), func(b *testing.B) {
 			db := storetest.Open(b, Schema)
-			q := New(Config{DB: db, Owner: "one"})
+			q := New(Config{DB: db})
 			var waiting sync.Map
 			q.Handle("k", func(_ context.Context, j Job) (func(store.Tx) error, error) {
 				c, _ := waiting.Load(j.ID)
@@ -135,7 +135,7 @@ func BenchmarkJob(b *testing.B) {
 
 // The queue's own share, without an engine below it.
 func BenchmarkJobInMemory(b *testing.B) {
-	q := New(Config{DB: still{}, Owner: "one"})
+	q := New(Config{DB: still{}})
 	done := make(chan struct{}, 1)
 	q.Handle("k", func(context.Context, Job) (func(store.Tx) error, error) {
 		return func(tx store.Tx) error {

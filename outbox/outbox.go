@@ -11,6 +11,12 @@
 //
 // The outbox is not a scheduler for work that nobody decided on in a unit, and
 // knows neither protocols nor counterparts.
+//
+// With several replicas on the same tables a job is born owned by the one that put
+// it, and the owner of a lane's oldest open job acts on the lane. While others are
+// about, a worker asks the table whose turn it is before it acts, and what it
+// settles counts only for the owner. What replicas hand over comes by Pass and
+// Reload.
 package outbox
 
 import (
@@ -22,7 +28,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"kakehashi/internal/watch"
 	"kakehashi/participant"
+	"kakehashi/replica"
 	"kakehashi/store"
 )
 
@@ -65,12 +73,32 @@ type Fail func(j Job, err error) (settle func(store.Tx) error)
 // was dropped. A settle that finds the job gone is undone without a word.
 var ErrGone = errors.New("the job was dropped: what it was for is acknowledged")
 
-// Config is what a Queue needs. DB and Owner are required.
+// Replicas tells who this program is among those that serve the same tables.
+// replica.Room does.
+type Replicas interface {
+	ID() string  // the name under which jobs are owned; it may change
+	Alone() bool // for certain
+}
+
+// single is a queue that has its tables for itself.
+type single struct{}
+
+func (single) ID() string  { return replica.Single }
+func (single) Alone() bool { return true }
+
+// Watch spreads hints; watch.Hub does.
+type Watch interface {
+	Publish(watch.Change)
+}
+
+// Config is what a Queue needs. DB is required.
 type Config struct {
-	DB    store.DB
-	Owner string // name of this replica; jobs are born owned by it
-	Log   *slog.Logger
-	Now   func() time.Time
+	DB       store.DB
+	Replicas Replicas // nil: nobody else
+	Watch    Watch    // nil: other replicas are not told of lanes that changed hands
+	Format   int64    // of bodies, the newest that this program reads
+	Log      *slog.Logger
+	Now      func() time.Time
 	// Jitter gives numbers in [0,1) for spreading retries.
 	Jitter func() float64
 
@@ -83,6 +111,9 @@ type Config struct {
 }
 
 func (c *Config) defaults() {
+	if c.Replicas == nil {
+		c.Replicas = single{}
+	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
@@ -125,6 +156,7 @@ type Queue struct {
 	base     context.Context  // parent of all attempts; nil until Run has loaded
 	running  bool
 	stopped  bool
+	placed   int64 // items that memory took so far
 	swept    int64
 	done     int64
 	failures int64
@@ -190,11 +222,12 @@ func (q *Queue) Put(tx store.Tx, j Job) error {
 		j.Data = []byte{}
 	}
 	j.Attempts, j.Again, j.LastError = 0, false, ""
-	if err := q.insert(tx, j); err != nil {
+	owner := q.cfg.Replicas.ID()
+	if err := q.insert(tx, j, owner); err != nil {
 		return err
 	}
 	_, settled := tx.(*settling)
-	tx.AfterCommit(func() { q.place(j, !settled) })
+	tx.AfterCommit(func() { q.place(j, owner, !settled) })
 	return nil
 }
 
@@ -245,16 +278,22 @@ func (q *Queue) Drop(tx store.Tx, p participant.ID, laneName, id string) error {
 	if err := q.remove(tx, p, laneName, id); err != nil {
 		return err
 	}
-	tx.AfterCommit(func() { q.forget(key{p, id}) })
+	tx.AfterCommit(func() {
+		if !q.forget(key{p, id}) {
+			q.moved(p, laneName)
+		}
+	})
 	return nil
 }
 
 // Retry runs a parked or waiting job at once and gives it its whole time again.
-// fault.JobUnknown if it is not there.
+// Its lane is this replica's from then on. fault.JobUnknown if it is not there.
 func (q *Queue) Retry(ctx context.Context, p participant.ID, id string) error {
 	now := q.cfg.Now()
-	return q.cfg.DB.Update(ctx, func(tx store.Tx) error {
-		if err := q.revive(tx, p, id, now); err != nil {
+	var laneName string
+	taken := false
+	err := q.cfg.DB.Update(ctx, func(tx store.Tx) (err error) {
+		if laneName, taken, err = q.revive(tx, p, id, now); err != nil {
 			return err
 		}
 		tx.AfterCommit(func() {
@@ -270,6 +309,11 @@ func (q *Queue) Retry(ctx context.Context, p participant.ID, id string) error {
 		})
 		return nil
 	})
+	if err != nil || !taken {
+		return err
+	}
+	q.moved(p, laneName)
+	return q.reread(ctx, p, laneName)
 }
 
 type permanent struct{ error }
@@ -289,6 +333,22 @@ func Permanent(err error) error {
 func IsPermanent(err error) bool {
 	var final permanent
 	return errors.As(err, &final)
+}
+
+type newer struct {
+	error
+	format int64
+}
+
+func (n newer) Unwrap() error { return n.error }
+
+// Newer marks err as one of a body whose format this program does not read: the
+// lane is left to a replica that reads it, now or one that comes.
+func Newer(err error, format int64) error {
+	if err == nil {
+		return nil
+	}
+	return newer{err, format}
 }
 
 type retryAfter struct {

@@ -23,7 +23,7 @@ var quick = []time.Duration{time.Millisecond}
 
 func queue(t testing.TB, db store.DB, change func(*Config)) *Queue {
 	t.Helper()
-	c := Config{DB: db, Owner: "one", Backoff: quick}
+	c := Config{DB: db, Backoff: quick}
 	if change != nil {
 		change(&c)
 	}

@@ -39,7 +39,11 @@ func (q *Queue) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-timer.C:
-			if err := q.sweep(ctx); err != nil && ctx.Err() == nil {
+			err := q.sweep(ctx)
+			if err == nil && !q.cfg.Replicas.Alone() {
+				err = q.Reload(ctx)
+			}
+			if err != nil && ctx.Err() == nil {
 				q.cfg.Log.Error("sweep of the outbox failed", "err", err)
 			}
 			timer.Reset(q.jittered(q.cfg.Sweep))
@@ -115,13 +119,14 @@ func (q *Queue) rescue(ctx context.Context, k key) error {
 	}
 	// It may have been settled after the list was read: only a row that is there
 	// after memory was asked is a lost one.
-	items, err := q.one(ctx, k)
+	owner := q.cfg.Replicas.ID()
+	items, err := q.one(ctx, k, owner)
 	if err != nil || len(items) == 0 {
 		return err
 	}
 	now := q.cfg.Now()
 	it := items[0]
-	it.at = now
+	it.owner, it.at = owner, now
 	q.mu.Lock()
 	lost := q.add(it, now)
 	if lost {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,12 +25,15 @@ func (q *Queue) work(l *lane) {
 		do := q.kinds[it.job.Kind]
 		ctx, cancel := context.WithCancelCause(q.base)
 		it.cancel, it.held = cancel, false
-		job, waited, gone := it.job, it.waited, it.gone
+		job, waited, dropped := it.job, it.waited, it.gone
 		q.mu.Unlock()
 
-		var after outcome
-		if !gone {
-			after = q.attempt(ctx, it, do, job, waited)
+		after := outcome{verdict: gone}
+		if !dropped {
+			after.verdict = q.turn(ctx, job)
+		}
+		if after.verdict == its {
+			after = q.attempt(ctx, do, job, waited)
 		}
 		cancel(nil)
 		l = q.finish(l, it, after)
@@ -38,6 +42,7 @@ func (q *Queue) work(l *lane) {
 
 // outcome is what an attempt left of its job.
 type outcome struct {
+	verdict  verdict
 	open     bool // the row is still there
 	counted  bool // as a failure; else the node is stopping
 	wait     time.Duration
@@ -59,6 +64,18 @@ func (q *Queue) finish(l *lane, it *item, o outcome) *lane {
 		q.leave(it.job.Peer)
 	}
 	switch {
+	case !it.gone && o.verdict != its && o.verdict != gone:
+		it.at = now.Add(lookIn(o.verdict, it.behind))
+		it.behind++
+		slices.SortStableFunc(l.items, func(a, b *item) int {
+			switch {
+			case a.before(b):
+				return -1
+			case b.before(a):
+				return 1
+			}
+			return 0
+		})
 	case !o.open || it.gone:
 		if !it.gone {
 			delete(q.jobs, key{it.job.Participant, it.job.ID})
@@ -68,6 +85,7 @@ func (q *Queue) finish(l *lane, it *item, o outcome) *lane {
 		l.items = l.items[1:]
 		q.done++
 	case o.counted:
+		it.behind = 0
 		it.job.Attempts, it.job.LastError, it.waited = o.attempts, o.text, o.waited
 		it.job.Again = true
 		it.parked, it.at = o.parked, now.Add(o.wait)
@@ -88,7 +106,7 @@ func (q *Queue) finish(l *lane, it *item, o outcome) *lane {
 }
 
 // attempt runs the handler and brings its result into the tables.
-func (q *Queue) attempt(ctx context.Context, it *item, k kind, j Job, waited time.Duration) outcome {
+func (q *Queue) attempt(ctx context.Context, k kind, j Job, waited time.Duration) outcome {
 	began := q.cfg.Now()
 	var settle func(store.Tx) error
 	var err error
@@ -108,6 +126,12 @@ func (q *Queue) attempt(ctx context.Context, it *item, k kind, j Job, waited tim
 		return outcome{open: !errors.Is(context.Cause(ctx), ErrGone)}
 	}
 
+	var n newer
+	if errors.As(err, &n) {
+		if err = q.give(ctx, j, n); err == nil {
+			return outcome{}
+		}
+	}
 	o := outcome{open: true, counted: true, attempts: j.Attempts + 1, text: clip(err.Error())}
 	o.wait = q.pause(j.Attempts, err)
 	o.waited = waited + q.cfg.Now().Sub(began) + o.wait
@@ -130,7 +154,11 @@ func (q *Queue) attempt(ctx context.Context, it *item, k kind, j Job, waited tim
 		}
 	}
 	o.parked = lost
-	if e := q.keep(ctx, j, o); e != nil {
+	e := q.keep(ctx, j, o)
+	if errors.Is(e, ErrGone) {
+		return outcome{}
+	}
+	if e != nil {
 		// The row says less than memory does; after a restart the job is simply
 		// tried again.
 		o.parked = false
@@ -186,7 +214,7 @@ func (q *Queue) settle(ctx context.Context, j Job, settle func(store.Tx) error) 
 		return err
 	}
 	// Whoever dropped the job may have moved what settle found moved.
-	if found, e := q.one(ctx, key{j.Participant, j.ID}); e == nil && len(found) == 0 {
+	if found, e := q.one(ctx, key{j.Participant, j.ID}, q.ownerOf(j)); e == nil && len(found) == 0 {
 		return ErrGone
 	}
 	return err

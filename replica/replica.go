@@ -247,33 +247,40 @@ func (r *Room) Connect(h Hints) {
 	}
 }
 
-// Run keeps the lease until ctx ends. An error in between is logged: the lease
-// lapses when the store is away for long, and is taken anew.
-func (r *Room) Run(ctx context.Context) error {
-	if err := r.adopt(ctx); err != nil && ctx.Err() == nil {
-		return fmt.Errorf("take over the work of replicas that are gone: %w", err)
-	}
-	if r.c.Alone {
-		return nil
-	}
+// adoptEvery is after how many beats work is looked for whose owner has no lease:
+// what a lapsed one wrote last.
+const adoptEvery = 30
+
+// Run takes over what lies without an owner and keeps the lease until ctx ends.
+// Errors are logged: when the store is away for long the lease lapses, and is
+// taken anew.
+func (r *Room) Run(ctx context.Context) {
 	var listening sync.WaitGroup
-	listening.Go(func() { r.listen(ctx) })
+	if !r.c.Alone {
+		listening.Go(func() { r.listen(ctx) })
+	}
 	defer listening.Wait()
 	defer r.relay.stop()
-	t := time.NewTimer(r.c.Beat)
+	t := time.NewTimer(0)
 	defer t.Stop()
-	for beats := 1; ; beats++ {
+	beats := 0
+	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case <-t.C:
 		case <-r.kick:
 		}
 		err := r.beat(ctx)
-		if err == nil && beats%30 == 0 {
-			err = r.adopt(ctx) // work that a lapsed owner wrote last
+		if err == nil && beats%adoptEvery == 0 {
+			err = r.adopt(ctx)
 		}
-		if err != nil && ctx.Err() == nil {
+		switch {
+		case err == nil && r.c.Alone:
+			return
+		case err == nil:
+			beats++
+		case ctx.Err() == nil:
 			r.c.Log.ErrorContext(ctx, "the lease of this replica cannot be kept", "err", err)
 		}
 		t.Reset(r.c.Beat)

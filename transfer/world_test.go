@@ -263,7 +263,7 @@ func (w *world) node(name string, d Decider) *node {
 	check(t, err)
 	t.Cleanup(func() { check(t, n.plane.Close(context.Background())) })
 	n.boot = func() {
-		queue := outbox.New(outbox.Config{DB: n.db, Owner: name, Log: quiet,
+		queue := outbox.New(outbox.Config{DB: n.db, Log: quiet,
 			Backoff: []time.Duration{5 * time.Millisecond, 10 * time.Millisecond, 20 * time.Millisecond}})
 		room, err := Open(Config{DB: n.db, Participants: hosts, Identity: n, Agreements: n.agreed, Sources: n, Gate: n, Plane: n.plane, Evidence: n.log,
 			Outbox: queue, Wire: n, Watch: watch.New(), Decider: d, Finish: 20 * time.Millisecond, Remind: time.Millisecond, Now: time.Now, Log: quiet})
