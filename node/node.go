@@ -66,6 +66,7 @@ type Node struct {
 	db     store.DB
 	plane  *dataplane.Plane
 
+	signals      replica.Signals // nil: the store has none
 	replicas     *replica.Room
 	participants *participant.Room
 	evidence     *evidence.Log
@@ -131,14 +132,20 @@ func Open(ctx context.Context, c Config) (_ *Node, err error) {
 	return n, n.openRooms(ctx)
 }
 
-// engine opens what the setting store names.
+// engine opens what the setting store names. Only a server carries signals to
+// other replicas.
 func (n *Node) engine(ctx context.Context) (interface {
 	store.DB
 	Close() error
 }, error) {
 	s := n.c.Settings
 	if s.Store != "" {
-		return postgres.Open(ctx, postgres.Config{URL: s.Store, Schemas: schemas(s), Log: n.c.Log, Now: n.c.Now})
+		db, err := postgres.Open(ctx, postgres.Config{URL: s.Store, Schemas: schemas(s), Log: n.c.Log, Now: n.c.Now})
+		if err != nil {
+			return nil, err
+		}
+		n.signals = db.Signals()
+		return db, nil
 	}
 	return sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(s.Data, databaseFile), Schemas: schemas(s), Log: n.c.Log, Now: n.c.Now})
 }
@@ -169,7 +176,7 @@ func (n *Node) openStore(ctx context.Context) error {
 func (n *Node) openRooms(ctx context.Context) error {
 	s, now, log := n.c.Settings, n.c.Now, n.c.Log
 	var err error
-	if n.replicas, err = replica.Open(ctx, replica.Config{DB: n.db, Alone: s.Store == "", Log: log}); err != nil {
+	if n.replicas, err = replica.Open(ctx, replica.Config{DB: n.db, Alone: s.Store == "", Signals: n.signals, Log: log}); err != nil {
 		return err
 	}
 	n.closer = append(n.closer, n.replicas.Leave)
