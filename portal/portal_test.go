@@ -83,7 +83,7 @@ func newDesk(t *testing.T, secure, filled bool) *desk {
 	engine := policy.New(policy.Config{Agreements: d.Agreements, Now: time.Now})
 	d.Access = engine.Access
 	d.Catalog = catalog.Open(catalog.Config{DB: d.db, Policy: engine, Evidence: d.Evidence, Now: time.Now})
-	queue := outbox.New(outbox.Config{DB: d.db, Owner: "test", Log: quiet})
+	queue := outbox.New(outbox.Config{DB: d.db, Log: quiet})
 	hub := watch.New()
 	d.Negotiations, err = negotiation.Open(negotiation.Config{DB: d.db, Participants: d.Participants, Identity: who{}, Offers: d.Catalog, Judge: engine,
 		Agreements: d.Agreements, Evidence: d.Evidence, Outbox: queue, Wire: wire{}, Watch: hub, Now: time.Now, Log: quiet})
