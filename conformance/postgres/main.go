@@ -104,9 +104,10 @@ func run(ctx context.Context, o options) (code int, err error) {
 	return counts.Code(), nil
 }
 
-// keepers are the packages whose tests open a store.
+// keepers are the packages whose tests open a store. One that has tables and no
+// such test is an error.
 func keepers(ctx context.Context, root string) ([]string, error) {
-	list := exec.CommandContext(ctx, "go", "list", "-f", "{{.ImportPath}} {{join .TestImports \" \"}} {{join .XTestImports \" \"}}", "./...")
+	list := exec.CommandContext(ctx, "go", "list", "-f", "{{.ImportPath}} {{join .EmbedPatterns \" \"}} {{join .TestImports \" \"}} {{join .XTestImports \" \"}}", "./...")
 	list.Dir = root
 	out, err := list.Output()
 	if err != nil {
@@ -114,8 +115,11 @@ func keepers(ctx context.Context, root string) ([]string, error) {
 	}
 	var found []string
 	for line := range strings.Lines(string(out)) {
-		if words := strings.Fields(line); slices.Contains(words[1:], "kakehashi/store/storetest") {
+		switch words := strings.Fields(line); {
+		case slices.Contains(words[1:], "kakehashi/store/storetest"):
 			found = append(found, words[0])
+		case slices.Contains(words[1:], "schema/*.sql"):
+			return nil, fmt.Errorf("%s has tables and no test that opens a store", words[0])
 		}
 	}
 	if len(found) == 0 {
