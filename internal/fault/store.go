@@ -17,6 +17,12 @@ var (
 	StoreRefused = Define("store-refused", 503,
 		Words{"the database at {place} does not let the node in: {reason}", "データベース {place} への接続が拒否されました: {reason}"},
 		Words{"correct user, password and database name; the password may come from PGPASSWORD or a passfile", "ユーザー、パスワード、データベース名を確認してください。パスワードは PGPASSWORD または passfile でも指定できます"})
+	StoreCrowded = Define("store-crowded", 503,
+		Words{"the database at {place} has no connection left", "データベース {place} に空いている接続がありません"},
+		Words{"raise its max_connections, or run fewer programs on it; the node goes on by itself", "データベースの max_connections を増やすか、接続するプログラムを減らしてください。空きができれば、ノードは自動的に処理を再開します"})
+	StoreUnknown = Define("store-unknown", 503,
+		Words{"the answer of the database at {place} was lost: the change is there wholly or not at all, but which is not known", "データベース {place} からの応答が失われました。変更は全体が保存されたか、まったく保存されなかったかのいずれかですが、どちらかは確認できていません"},
+		Words{"read it before you repeat it", "再実行する前に、変更が反映されているかどうかを確認してください"})
 	StoreReadOnly = Define("store-read-only", 503,
 		Words{"the database takes no changes: it is read-only", "データベースが読み取り専用のため、変更を保存できません"},
 		Words{"make the disk writable, or point the setting store at the server that takes writes", "ディスクを書き込み可能にするか、設定 store に書き込み可能なサーバーを指定してください"})

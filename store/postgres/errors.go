@@ -31,7 +31,10 @@ func (u *unknown) Unwrap() error { return u.error }
 func (db *DB) translate(err error, view bool) error {
 	var l *lost
 	var u *unknown
-	if errors.As(err, &l) || errors.As(err, &u) {
+	switch {
+	case errors.As(err, &u):
+		return store.Refused(fault.StoreUnknown, db.place, err)
+	case errors.As(err, &l):
 		return store.Refused(fault.StoreAway, db.place, err)
 	}
 	code := state(err)
@@ -69,6 +72,9 @@ func state(err error) string {
 // an order, in a circle, or waiting too long for a row.
 func serial(code string) bool { return code == "40001" || code == "40P01" || code == "55P03" }
 
+// full is what a server says that takes no more connections.
+const full = "53300"
+
 // stale tells of a connection whose prepared statements the server does not
 // take any more, or of a table that has other columns than we know.
 func stale(err error) bool {
@@ -84,6 +90,9 @@ func (db *DB) refusedEntry(err error) error {
 	}
 	var e *pgconn.PgError
 	if errors.As(err, &e) && len(e.Code) == 5 {
+		if e.Code == full {
+			return store.Refused(fault.StoreCrowded, db.place, err)
+		}
 		switch e.Code[:2] {
 		case "28", "3D", "42", "22", "53":
 			f := store.Refused(fault.StoreRefused, db.place, err)

@@ -16,9 +16,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -65,7 +67,8 @@ type DB struct {
 	turn             sync.RWMutex  // held alone by a unit that has lost too often
 
 	mu     sync.Mutex
-	idle   []*conn
+	idle   []*conn       // the one that rested longest first
+	freed  chan struct{} // capacity 1: one came back
 	closed chan struct{}
 	once   sync.Once
 }
@@ -75,6 +78,10 @@ const (
 	briefRest     = 10 * time.Millisecond // a connection that rested longer is looked at
 	longRest      = time.Second           // and this one is asked: the line may be cut
 	longestLife   = 30 * time.Minute      // then it is replaced, so that servers behind one name share the load
+	longestRest   = time.Minute           // what rests longer is ended: others may want the server's room
+	roomWithin    = 5 * time.Second       // how long a unit waits at a server that takes no more connections
+	lookAgain     = 100 * time.Millisecond
+	aliveAfter    = 30 * time.Second // what stands between must not forget a connection that rests
 )
 
 // Parse reads a URL and fills in what the environment of libpq says. Where neither
@@ -131,15 +138,17 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	db := &DB{conf: conf, place: place(conf), log: cfg.Log, now: cfg.Now, patience: cfg.Patience,
-		writers: make(chan struct{}, cfg.Conns), readers: make(chan struct{}, cfg.Conns), closed: make(chan struct{})}
+		writers: make(chan struct{}, cfg.Conns), readers: make(chan struct{}, cfg.Conns), closed: make(chan struct{}), freed: make(chan struct{}, 1)}
 	conf.RuntimeParams["client_encoding"] = "UTF8"
 	if conf.RuntimeParams["application_name"] == "" {
 		conf.RuntimeParams["application_name"] = "kakehashi"
 	}
-	if conf.ConnectTimeout == 0 || conf.ConnectTimeout > connectWithin {
-		conf.ConnectTimeout = connectWithin
+	if most := min(connectWithin, cfg.Patience); conf.ConnectTimeout == 0 || conf.ConnectTimeout > most {
+		conf.ConnectTimeout = most
 	}
-	c, err := db.connect(ctx)
+	conf.DialFunc = (&net.Dialer{Timeout: conf.ConnectTimeout,
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: aliveAfter, Interval: aliveAfter / 3, Count: 3}}).DialContext
+	c, err := db.take(ctx)
 	if err == nil {
 		if err = db.check(c); err == nil {
 			err = db.migrate(ctx, c, cfg.Schemas)
@@ -199,40 +208,88 @@ func (db *DB) check(c *conn) error {
 	return t.end(err)
 }
 
-// take gives a connection that lives.
+// take gives a connection that lives. Where the server has no room for one more,
+// it waits for one of ours to come back.
 func (db *DB) take(ctx context.Context) (*conn, error) {
+	began := time.Now()
 	for {
-		db.mu.Lock()
-		n := len(db.idle)
-		if n == 0 {
-			db.mu.Unlock()
-			return db.connect(ctx)
-		}
-		c := db.idle[n-1]
-		db.idle[n-1] = nil
-		db.idle = db.idle[:n-1]
-		db.mu.Unlock()
-		rested := time.Since(c.used)
-		if time.Since(c.born) > longestLife || rested > briefRest && !c.rests() || rested > longRest && !c.answers() {
-			c.close()
+		c := db.rested()
+		if c == nil {
+			c, err := db.connect(ctx)
+			if err == nil || state(err) != full || time.Since(began) > min(roomWithin, db.patience) {
+				return c, err
+			}
+			select {
+			case <-db.freed:
+			case <-time.After(lookAgain): // another program may have left
+			case <-ctx.Done():
+				return nil, err
+			}
 			continue
 		}
-		return c, nil
+		rested := time.Since(c.used)
+		switch {
+		case time.Since(c.born) > longestLife || rested > briefRest && !c.rests():
+			c.close()
+		case rested > longRest && !c.answers():
+			c.close()
+			db.distrust()
+		default:
+			return c, nil
+		}
 	}
+}
+
+// rested gives the connection that was used last, or nil.
+func (db *DB) rested() *conn {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	n := len(db.idle)
+	if n == 0 {
+		return nil
+	}
+	c := db.idle[n-1]
+	db.idle[n-1] = nil
+	db.idle = db.idle[:n-1]
+	return c
 }
 
 // give takes a connection back.
 func (db *DB) give(c *conn) {
+	var old *conn
 	if c.broken == nil {
+		now := time.Now()
 		db.mu.Lock()
 		if !db.isClosed() {
-			c.used = time.Now()
+			c.used = now
 			db.idle = append(db.idle, c)
 			c = nil
+			if now.Sub(db.idle[0].used) > longestRest {
+				old = db.idle[0]
+				db.idle = slices.Delete(db.idle, 0, 1)
+			}
 		}
 		db.mu.Unlock()
 	}
-	if c != nil {
+	for _, c := range []*conn{c, old} {
+		if c != nil {
+			c.close()
+		}
+	}
+	select {
+	case db.freed <- struct{}{}:
+	default:
+	}
+}
+
+// distrust ends the connections that rest: one broke, so the line may be cut for
+// all, and each would let a unit wait.
+func (db *DB) distrust() {
+	db.mu.Lock()
+	idle := db.idle
+	db.idle = nil
+	db.mu.Unlock()
+	for _, c := range idle {
 		c.close()
 	}
 }

@@ -154,6 +154,8 @@ func (db *DB) leave(t *tx) {
 	if stale(t.failed) {
 		t.c.close()
 		db.shapes.Clear()
+	} else if t.c.broken != nil {
+		db.distrust()
 	}
 	db.give(t.c)
 }

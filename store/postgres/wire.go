@@ -20,7 +20,7 @@ const (
 	keptBuffer     = 64 << 10 // bytes a connection keeps for what it sends
 	manyPending    = 128      // statements that are sent without waiting for a read
 	muchPending    = 1 << 20  // bytes of them
-	askWithin      = 5 * time.Second
+	askWithin      = 2 * time.Second
 )
 
 // conn is one connection. One goroutine at a time uses it.

@@ -23,6 +23,7 @@ type Line struct {
 	delay  time.Duration
 	refuse bool
 	moved  chan struct{} // closed when silence ends; nil: nobody is silent
+	age    int           // how often Forget was called
 	ended  chan struct{}
 	once   sync.Once
 	group  sync.WaitGroup
@@ -104,6 +105,14 @@ func (n *Line) Silence(yes bool) {
 	}
 }
 
+// Forget is Silence for the connections that there are, for good; new ones are
+// carried.
+func (n *Line) Forget() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.age++
+}
+
 // Cut breaks all connections; new ones are taken.
 func (n *Line) Cut() {
 	n.mu.Lock()
@@ -158,6 +167,7 @@ func (n *Line) carry(program net.Conn) {
 	}
 	n.mu.Lock()
 	n.open[program], n.open[server] = true, true
+	age := n.age
 	n.mu.Unlock()
 	select {
 	case <-n.ended:
@@ -166,8 +176,8 @@ func (n *Line) carry(program net.Conn) {
 	default:
 	}
 	var both sync.WaitGroup
-	both.Go(func() { n.pass(program, server, false) })
-	both.Go(func() { n.pass(server, program, true) })
+	both.Go(func() { n.pass(program, server, false, age) })
+	both.Go(func() { n.pass(server, program, true, age) })
 	both.Wait()
 	n.mu.Lock()
 	delete(n.open, program)
@@ -176,7 +186,7 @@ func (n *Line) carry(program net.Conn) {
 }
 
 // pass carries messages one way until an end breaks.
-func (n *Line) pass(from, to net.Conn, fromServer bool) {
+func (n *Line) pass(from, to net.Conn, fromServer bool, age int) {
 	defer broken(from)
 	defer broken(to)
 	in := bufio.NewReaderSize(from, 64<<10)
@@ -207,7 +217,7 @@ func (n *Line) pass(from, to net.Conn, fromServer bool) {
 		if !fromServer && !start {
 			m.Query = queryOf(m, queries)
 		}
-		switch n.judge(m, together) {
+		switch n.judge(m, together, age) {
 		case Cut:
 			out.Flush()
 			return
@@ -241,7 +251,7 @@ func queryOf(m Message, queries map[string]string) string {
 }
 
 // judge waits as the line is slow or silent, and asks what becomes of m.
-func (n *Line) judge(m Message, together bool) Verdict {
+func (n *Line) judge(m Message, together bool, age int) Verdict {
 	n.mu.Lock()
 	tamper, delay := n.tamper, n.delay
 	n.mu.Unlock()
@@ -257,8 +267,11 @@ func (n *Line) judge(m Message, together bool) Verdict {
 		verdict = tamper(m)
 	}
 	n.mu.Lock()
-	moved := n.moved
+	moved, forgotten := n.moved, n.age != age
 	n.mu.Unlock()
+	if forgotten {
+		return Drop
+	}
 	if moved != nil {
 		select {
 		case <-moved:
