@@ -15,6 +15,7 @@ import (
 
 	"kakehashi/evidence"
 	"kakehashi/internal/fault"
+	"kakehashi/internal/format"
 	"kakehashi/internal/strictjson"
 	"kakehashi/participant"
 	"kakehashi/store"
@@ -51,6 +52,13 @@ type Agreement struct {
 
 	Ended time.Time `json:"-"` // zero: in force
 	Why   string    `json:"-"`
+	Newer bool      `json:"-"` // in a list: a newer program wrote it, and only what columns hold is known here
+}
+
+// kept is the body of a row.
+type kept struct {
+	Format int64 `json:"v,omitzero"`
+	Agreement
 }
 
 // Config is what a Room needs.
@@ -82,7 +90,7 @@ func Open(c Config) *Room { return &Room{c: c, cached: map[key]Agreement{}} }
 // Conclude keeps a new agreement in the caller's unit, with its leaf. An id that
 // exists already is store.ErrConflict: an agreement is concluded once.
 func (r *Room) Conclude(tx store.Tx, p participant.ID, a Agreement) error {
-	body, err := strictjson.Encode(a)
+	body, err := strictjson.Encode(kept{format.Mark(), a})
 	if err != nil {
 		return err
 	}
@@ -133,7 +141,7 @@ func (r *Room) GetTx(tx store.Tx, p participant.ID, id string) (Agreement, error
 	if err != nil {
 		return Agreement{}, fmt.Errorf("read agreement %s: %w", id, err)
 	}
-	return decode(body, ended, why)
+	return decode(id, body, ended, why)
 }
 
 // End ends an agreement in the caller's unit. Ending an ended one changes
@@ -166,17 +174,18 @@ func (r *Room) End(tx store.Tx, p participant.ID, id, why string) error {
 func (r *Room) InForce(ctx context.Context, p participant.ID, counterparty, dataset string) (Agreement, error) {
 	var a Agreement
 	err := r.c.DB.View(ctx, func(tx store.Tx) error {
+		var id string
 		var body []byte
-		err := tx.QueryRow(`SELECT body FROM agreement_agreements
+		err := tx.QueryRow(`SELECT id, body FROM agreement_agreements
 			WHERE participant = $1 AND counterparty = $2 AND dataset = $3 AND role = 'consumer' AND ended = 0
-			ORDER BY signed DESC LIMIT 1`, string(p), counterparty, dataset).Scan(&body)
+			ORDER BY signed DESC LIMIT 1`, string(p), counterparty, dataset).Scan(&id, &body)
 		if errors.Is(err, store.ErrNotFound) {
 			return fault.AgreementUnknown.At("", "agreement", dataset)
 		}
 		if err != nil {
 			return err
 		}
-		a, err = decode(body, 0, "")
+		a, err = decode(id, body, 0, "")
 		return err
 	})
 	return a, err
@@ -191,7 +200,8 @@ func (r *Room) Count(ctx context.Context, p participant.ID) (int, error) {
 	return int(n), err
 }
 
-// List is one page, newest first; before is the id that ended the last page.
+// List is one page, newest first; before is the id that ended the last page. It
+// shows what newer programs wrote as well: see Agreement.Newer.
 func (r *Room) List(ctx context.Context, p participant.ID, before string, limit int) (page []Agreement, next string, err error) {
 	if limit <= 0 || limit > 500 {
 		limit = 100
@@ -208,7 +218,7 @@ func (r *Room) List(ctx context.Context, p participant.ID, before string, limit 
 				return err
 			}
 		}
-		rows, err := tx.Query(`SELECT body, ended, why FROM agreement_agreements
+		rows, err := tx.Query(`SELECT id, role, counterparty, dataset, negotiation, signed, body, ended, why FROM agreement_agreements
 			WHERE participant = $1 AND (signed, id) < ($2, $3) ORDER BY signed DESC, id DESC LIMIT $4`,
 			string(p), signed, id, limit+1)
 		if err != nil {
@@ -216,13 +226,22 @@ func (r *Room) List(ctx context.Context, p participant.ID, before string, limit 
 		}
 		defer rows.Close()
 		for rows.Next() {
+			var head Agreement
 			var body []byte
-			var ended int64
+			var signed, ended int64
 			var why string
-			if err := rows.Scan(&body, &ended, &why); err != nil {
+			if err := rows.Scan(&head.ID, (*string)(&head.Role), &head.Counterparty, &head.Dataset, &head.Negotiation, &signed,
+				&body, &ended, &why); err != nil {
 				return err
 			}
-			a, err := decode(body, ended, why)
+			a, err := decode(head.ID, body, ended, why)
+			if _, newer := format.Of(err); newer {
+				a, err = head, nil
+				a.Newer, a.Signed, a.Why = true, time.UnixMicro(signed).UTC(), why
+				if ended != 0 {
+					a.Ended = time.UnixMicro(ended).UTC()
+				}
+			}
 			if err != nil {
 				return err
 			}
@@ -246,11 +265,15 @@ func (r *Room) keep(p participant.ID, a Agreement) {
 	r.mu.Unlock()
 }
 
-func decode(body []byte, ended int64, why string) (Agreement, error) {
-	var a Agreement
-	if err := strictjson.Decode(body, &a); err != nil {
-		return a, fmt.Errorf("read a kept agreement: %w", err)
+func decode(id string, body []byte, ended int64, why string) (Agreement, error) {
+	if err := format.Look("agreement", id, body); err != nil {
+		return Agreement{}, err
 	}
+	var k kept
+	if err := strictjson.Decode(body, &k); err != nil {
+		return k.Agreement, fmt.Errorf("read a kept agreement: %w", err)
+	}
+	a := k.Agreement
 	if ended != 0 {
 		a.Ended, a.Why = time.UnixMicro(ended).UTC(), why
 	}

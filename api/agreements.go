@@ -19,8 +19,12 @@ func (s *server) agreementRoutes(api huma.API) {
 }
 
 func agreed(a agreement.Agreement, lang string) client.Agreement {
-	return client.Agreement{ID: a.ID, Role: string(a.Role), Counterparty: a.Counterparty, Dataset: a.Dataset, Offer: a.Offer,
-		Negotiation: a.Negotiation, Policy: json.RawMessage(a.Policy), Terms: sentences(a.Policy, lang), Signed: a.Signed, Ended: a.Ended, Reason: a.Why}
+	out := client.Agreement{ID: a.ID, Role: string(a.Role), Counterparty: a.Counterparty, Dataset: a.Dataset, Offer: a.Offer,
+		Negotiation: a.Negotiation, Signed: a.Signed, Ended: a.Ended, Reason: a.Why, Newer: a.Newer}
+	if !a.Newer {
+		out.Policy, out.Terms = json.RawMessage(a.Policy), sentences(a.Policy, lang)
+	}
+	return out
 }
 
 func (s *server) agreements(ctx context.Context, p participant.ID, in *page) (client.Agreements, error) {

@@ -161,6 +161,9 @@ func problem(ctx huma.Context, status int, msg string, errs ...error) huma.Statu
 	for _, err := range errs {
 		var f *fault.Error
 		if errors.As(err, &f) {
+			if after := f.RetryAfter(); after != "" && ctx != nil {
+				ctx.SetHeader("Retry-After", after)
+			}
 			return render(f, lang)
 		}
 	}
@@ -192,7 +195,8 @@ func render(f *fault.Error, lang string) *failure {
 }
 
 func writeProblem(w http.ResponseWriter, r *http.Request, err error) {
-	f := render(fault.Of(err), language(r.Header.Get("Accept-Language")))
+	e := fault.Of(err)
+	f := render(e, language(r.Header.Get("Accept-Language")))
 	b, err := strictjson.Encode(f.Problem)
 	if err != nil {
 		http.Error(w, "internal", http.StatusInternalServerError)
@@ -200,6 +204,9 @@ func writeProblem(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	if f.Status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", "Bearer")
+	}
+	if after := e.RetryAfter(); after != "" {
+		w.Header().Set("Retry-After", after)
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(f.Status)

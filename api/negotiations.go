@@ -105,7 +105,7 @@ func pick(d dsp.Dataset, id string) ([]byte, error) {
 func negotiated(q negotiation.Process) client.Negotiation {
 	return client.Negotiation{ID: q.ID, Role: string(q.Role), Counterparty: q.Counterparty, PeerID: q.PeerPid, State: string(q.State),
 		Dataset: q.Dataset, Offer: q.OfferID, Agreement: q.Agreement, Reason: q.Reason, Asking: string(q.Asking),
-		Waits: q.Turn(), Same: q.Same, Version: q.Version, Created: q.Created, Updated: q.Updated}
+		Waits: q.Turn() && !q.Newer(), Same: q.Same, Version: q.Version, Newer: q.Newer(), Created: q.Created, Updated: q.Updated}
 }
 
 // detailed is negotiated with the terms on the table.

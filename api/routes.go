@@ -125,7 +125,7 @@ func (s *server) datasets(ctx context.Context, p participant.ID, in *page) (clie
 }
 
 func ours(d catalog.Dataset, lang string) client.Dataset {
-	v := client.Dataset{ID: d.ID, Title: d.Title, Description: d.Description, Service: d.Service, Version: d.Version, Formats: d.Formats, Asking: string(d.Asking)}
+	v := client.Dataset{ID: d.ID, Title: d.Title, Description: d.Description, Service: d.Service, Version: d.Version, Formats: d.Formats, Asking: string(d.Asking), Newer: d.Newer}
 	for _, o := range d.Offers {
 		v.Offers = append(v.Offers, client.Offer{ID: o.ID, Policy: json.RawMessage(o.Policy), Terms: sentences(o.Policy, lang)})
 	}

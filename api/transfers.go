@@ -42,7 +42,7 @@ func (s *server) startTransfer(ctx context.Context, p participant.ID, in *keyed[
 
 func transferred(q transfer.Process) client.Transfer {
 	t := client.Transfer{ID: q.ID, Role: string(q.Role), Counterparty: q.Counterparty, PeerID: q.PeerPid, State: string(q.State),
-		Agreement: q.Agreement, Dataset: q.Dataset, Format: q.As, Reason: q.Reason, Waits: q.Waits(), File: q.File, Created: q.Created, Updated: q.Updated}
+		Agreement: q.Agreement, Dataset: q.Dataset, Format: q.As, Reason: q.Reason, Waits: q.Waits() && !q.Newer(), Newer: q.Newer(), File: q.File, Created: q.Created, Updated: q.Updated}
 	if q.Facts != nil {
 		t.Bytes, t.Digest = q.Facts.Bytes, q.Facts.Digest
 	}

@@ -45,6 +45,7 @@ type Dataset struct {
 	Offers    []Offer   `json:"-"` // at least one; in force
 	Withdrawn time.Time `json:"-"`
 	Updated   time.Time `json:"-"`
+	Newer     bool      `json:"-"` // of All: a newer program wrote it, and only what columns hold is known here
 }
 
 // Offer is the terms of one dataset. It is immutable: new terms are a new offer.
@@ -215,7 +216,8 @@ func (r *Room) Shown(ctx context.Context, p participant.ID, counterparty, id str
 }
 
 // All is one page, in the order of ids, of what this participant offers, and how
-// many that is in all.
+// many that is in all. It shows what newer programs wrote as well: see
+// Dataset.Newer.
 func (r *Room) All(ctx context.Context, p participant.ID, after string, limit int) (page []Dataset, next string, total int, err error) {
 	if limit <= 0 || limit > MaxPage {
 		limit = MaxPage
@@ -248,7 +250,7 @@ func check(d *Dataset) error {
 		return fault.DatasetIncomplete.At("/id", "member", "id")
 	}
 	for i, f := range d.Formats {
-		if !format.MatchString(f) {
+		if !formatName.MatchString(f) {
 			return fault.FormatName.At("/formats/"+strconv.Itoa(i), "format", clip(f))
 		}
 	}
@@ -263,6 +265,6 @@ func check(d *Dataset) error {
 	return nil
 }
 
-// format is what connectors take for the name of a format: they split it at its
+// formatName is what connectors take for the name of a format: they split it at its
 // one hyphen.
-var format = regexp.MustCompile(`^[A-Za-z0-9_.]{1,64}-(PULL|PUSH)$`)
+var formatName = regexp.MustCompile(`^[A-Za-z0-9_.]{1,64}-(PULL|PUSH)$`)

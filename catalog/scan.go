@@ -37,7 +37,7 @@ func (r *row) dataset(room *Room) (Dataset, error) {
 
 func (r *row) read() (*Dataset, error) {
 	if r.decoded == nil {
-		d, err := decode(r.version, r.withdrawn, r.body, r.updated)
+		d, err := decode(r.id, r.version, r.withdrawn, r.body, r.updated)
 		if err != nil {
 			return nil, err
 		}

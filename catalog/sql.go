@@ -8,13 +8,14 @@ import (
 	"time"
 
 	"kakehashi/internal/fault"
+	"kakehashi/internal/format"
 	"kakehashi/internal/strictjson"
 	"kakehashi/participant"
 	"kakehashi/store"
 )
 
 func (r *Room) save(tx store.Tx, p participant.ID, d *Dataset, now time.Time) error {
-	body, err := strictjson.Encode(*d)
+	body, err := strictjson.Encode(kept{format.Mark(), *d})
 	if err != nil {
 		return err
 	}
@@ -87,7 +88,7 @@ func (r *Room) load(tx store.Tx, p participant.ID, id string) (Dataset, error) {
 	if err != nil {
 		return Dataset{}, fmt.Errorf("read dataset %s: %w", id, err)
 	}
-	d, err := decode(version, withdrawn, body, updated)
+	d, err := decode(id, version, withdrawn, body, updated)
 	if err != nil {
 		return d, err
 	}
@@ -96,11 +97,21 @@ func (r *Room) load(tx store.Tx, p participant.ID, id string) (Dataset, error) {
 	return d, err
 }
 
-func decode(version, withdrawn int64, body []byte, updated int64) (Dataset, error) {
-	var d Dataset
-	if err := strictjson.Decode(body, &d); err != nil {
-		return d, fmt.Errorf("read a kept dataset: %w", err)
+// kept is the body of a row.
+type kept struct {
+	Format int64 `json:"v,omitzero"`
+	Dataset
+}
+
+func decode(id string, version, withdrawn int64, body []byte, updated int64) (Dataset, error) {
+	if err := format.Look("dataset", id, body); err != nil {
+		return Dataset{}, err
 	}
+	var k kept
+	if err := strictjson.Decode(body, &k); err != nil {
+		return k.Dataset, fmt.Errorf("read a kept dataset: %w", err)
+	}
+	d := k.Dataset
 	d.Version = version
 	d.Updated = time.UnixMicro(updated).UTC()
 	if withdrawn != 0 {
@@ -179,7 +190,11 @@ func (r *Room) list(tx store.Tx, p participant.ID, after string, limit int) ([]D
 			return nil, err
 		}
 		for i := range part {
-			d, err := part[i].dataset(r)
+			row := &part[i]
+			d, err := row.dataset(r)
+			if _, newer := format.Of(err); newer {
+				d, err = Dataset{ID: row.id, Title: row.title, Version: row.version, Updated: time.UnixMicro(row.updated).UTC(), Newer: true}, nil
+			}
 			if err != nil {
 				return nil, err
 			}

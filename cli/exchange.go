@@ -198,7 +198,7 @@ func (e exchangesCommand) Run(ctx context.Context, c *Context) error {
 	negotiations, err := pages(e.All, func(cursor string) (string, int, error) {
 		page, err := node.Negotiations(ctx, cursor)
 		for _, n := range page.Items {
-			rows = append(rows, []string{n.Updated.Format(time.DateTime), "negotiation", n.Role, n.State, n.Counterparty, n.ID})
+			rows = append(rows, []string{n.Updated.Format(time.DateTime), "negotiation", n.Role, c.newer(n.State, n.Newer), n.Counterparty, n.ID})
 			err = errors.Join(err, c.Emit(n))
 		}
 		return page.Next, page.Total, err
@@ -209,7 +209,7 @@ func (e exchangesCommand) Run(ctx context.Context, c *Context) error {
 	transfers, err := pages(e.All, func(cursor string) (string, int, error) {
 		page, err := node.Transfers(ctx, cursor)
 		for _, t := range page.Items {
-			rows = append(rows, []string{t.Updated.Format(time.DateTime), "transfer", t.Role, t.State, t.Counterparty, t.ID})
+			rows = append(rows, []string{t.Updated.Format(time.DateTime), "transfer", t.Role, c.newer(t.State, t.Newer), t.Counterparty, t.ID})
 			err = errors.Join(err, c.Emit(t))
 		}
 		return page.Next, page.Total, err
@@ -221,6 +221,14 @@ func (e exchangesCommand) Run(ctx context.Context, c *Context) error {
 		return err
 	}
 	return c.shown(len(rows), negotiations+transfers)
+}
+
+// newer is a state, marked when a newer program than the node that answers wrote it.
+func (c *Context) newer(state string, is bool) string {
+	if is {
+		return c.Text.T("exchanges.newer", "state", state)
+	}
+	return state
 }
 
 // agreementsCommand lists agreements; end ends one.
@@ -247,7 +255,7 @@ func (a listAgreements) Run(ctx context.Context, c *Context) error {
 			if !x.Ended.IsZero() {
 				state = c.Text.T("agreements.ended", "reason", x.Reason)
 			}
-			rows = append(rows, []string{x.Signed.Format(time.DateTime), x.Role, state, x.Counterparty, x.ID})
+			rows = append(rows, []string{x.Signed.Format(time.DateTime), x.Role, c.newer(state, x.Newer), x.Counterparty, x.ID})
 			err = errors.Join(err, c.Emit(x))
 		}
 		return page.Next, page.Total, err

@@ -22,6 +22,7 @@ type Dataset struct {
 	Version     int64    `json:"version,omitempty"`
 	Asking      string   `json:"asking,omitempty" enum:"automatic,ask,each-step" doc:"Whether we are asked before agreeing: automatic when empty"`
 	Formats     []string `json:"formats,omitempty"`
+	Newer       bool     `json:"newer,omitempty" doc:"A newer program of this node wrote it; the replica that answers knows what is shown here only"`
 	Offers      []Offer  `json:"offers,omitempty"`
 	Base        string   `json:"base,omitempty" doc:"Address of the connector that answers for it, where that is not the partner's own: give it as the partner"`
 }
@@ -188,6 +189,7 @@ type Negotiation struct {
 	Policy       any       `json:"policy,omitempty" doc:"The terms on the table"`
 	Terms        []string  `json:"terms,omitempty" doc:"The same as sentences"`
 	Created      time.Time `json:"created"`
+	Newer        bool      `json:"newer,omitempty" doc:"A newer program of this node wrote it; the replica that answers knows what is shown here only"`
 	Updated      time.Time `json:"updated"`
 }
 
@@ -210,6 +212,7 @@ type Agreement struct {
 	Terms        []string  `json:"terms,omitempty"`
 	Signed       time.Time `json:"signed"`
 	Ended        time.Time `json:"ended,omitzero"`
+	Newer        bool      `json:"newer,omitempty" doc:"A newer program of this node wrote it; the replica that answers knows what is shown here only"`
 	Reason       string    `json:"reason,omitempty"`
 }
 
@@ -243,6 +246,7 @@ type Transfer struct {
 	Bytes        int64     `json:"bytes,omitempty" doc:"What the consumer received, or of a push the provider sent"`
 	Digest       string    `json:"digest,omitempty" doc:"sha256:<hex> of the same"`
 	Created      time.Time `json:"created"`
+	Newer        bool      `json:"newer,omitempty" doc:"A newer program of this node wrote it; the replica that answers knows what is shown here only"`
 	Updated      time.Time `json:"updated"`
 }
 

@@ -50,8 +50,8 @@ func Refuse(w http.ResponseWriter, r *http.Request, err error) {
 		h.Add("WWW-Authenticate", `Basic realm="data", charset="UTF-8"`)
 	case errors.Is(f, fault.MethodNotAllowed):
 		h.Set("Allow", f.Args["allow"])
-	case errors.Is(f, fault.Unavailable):
-		h.Set("Retry-After", "1")
+	case f.RetryAfter() != "":
+		h.Set("Retry-After", f.RetryAfter())
 	}
 	w.WriteHeader(f.Kind.Status)
 	if r.Method != http.MethodHead {

@@ -22,6 +22,7 @@ import (
 	"kakehashi/client"
 	"kakehashi/dsp/dsp2025"
 	"kakehashi/internal/fault"
+	"kakehashi/internal/format"
 	"kakehashi/internal/ids"
 	"kakehashi/internal/strictjson"
 	"kakehashi/negotiation"
@@ -90,6 +91,7 @@ func (w *Webhook) Bind(n Negotiations, t Transfers) { w.negotiations, w.transfer
 
 // asked is the data of a job.
 type asked struct {
+	Format  int64  `json:"v,omitzero"`
 	Kind    string `json:"kind"`
 	ID      string `json:"id"`
 	Version int64  `json:"version"`
@@ -99,7 +101,7 @@ type asked struct {
 // slow webhook never holds back a message; all questions together are one peer to
 // the outbox.
 func (w *Webhook) Ask(tx store.Tx, p participant.ID, kind, id string, version int64) (string, error) {
-	data, err := strictjson.Encode(asked{kind, id, version})
+	data, err := strictjson.Encode(asked{format.Mark(), kind, id, version})
 	if err != nil {
 		return "", err
 	}
@@ -117,6 +119,9 @@ func about(j outbox.Job) outbox.Subject {
 // version that was shown: asked again after a crash it finds that one gone.
 func (w *Webhook) ask(ctx context.Context, j outbox.Job) (func(store.Tx) error, error) {
 	var a asked
+	if err := format.Look("job", j.ID, j.Data); err != nil {
+		return nil, err
+	}
 	if err := strictjson.Decode(j.Data, &a); err != nil {
 		return nil, outbox.Permanent(fmt.Errorf("read job %s: %w", j.ID, err))
 	}

@@ -410,8 +410,8 @@ func (c *call) failFor(s *Server, err error, consumer, provider string) {
 	if err != nil {
 		s.c.Log.ErrorContext(c.r.Context(), "error body not written", "err", err)
 	}
-	if f.Kind.Status == http.StatusTooManyRequests {
-		c.w.Header().Set("Retry-After", "1")
+	if after := f.RetryAfter(); after != "" {
+		c.w.Header().Set("Retry-After", after)
 	}
 	if f.Kind.Status == http.StatusUnauthorized {
 		c.w.Header().Set("WWW-Authenticate", "Bearer")

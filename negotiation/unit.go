@@ -11,7 +11,6 @@ import (
 	"kakehashi/evidence"
 	"kakehashi/identity"
 	"kakehashi/internal/ids"
-	"kakehashi/internal/strictjson"
 	"kakehashi/outbox"
 	"kakehashi/participant"
 	"kakehashi/process"
@@ -102,14 +101,9 @@ func (r *Room) compose(c *change) error {
 }
 
 func (c *change) put(j process.Job, id string) error {
-	data, err := strictjson.Encode(j)
-	if err != nil {
-		return err
-	}
-	c.jobs = append(c.jobs, outbox.Job{
-		Participant: c.p.Participant, Lane: c.p.ID, ID: id, Kind: JobSend, Peer: c.p.Counterparty, Data: data,
-	})
-	return nil
+	job, err := c.p.Put(JobSend, id, j)
+	c.jobs = append(c.jobs, job)
+	return err
 }
 
 // record adds the leaf of a step: in for what came, out for what was

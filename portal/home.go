@@ -20,15 +20,15 @@ import (
 const latest = 20
 
 type datasetRow struct {
-	ID, Title, Description string
-	Terms, Formats         []string
-	Updated                time.Time
+	ID, Title, Description, Newer string
+	Terms, Formats                []string
+	Updated                       time.Time
 }
 
 type agreementRow struct {
-	ID, URL, Dataset, Counterparty, Role string
-	Signed                               time.Time
-	Over                                 bool
+	ID, URL, Dataset, Counterparty, Role, Newer string
+	Signed                                      time.Time
+	Over                                        bool
 }
 
 // row is an exchange in a list: a negotiation or a transfer.
@@ -36,6 +36,7 @@ type row struct {
 	ID, URL, What, Dataset, Counterparty, Role string
 	State, Code, Reason                        string
 	Done, Failed                               bool
+	Newer                                      string // note that a newer program wrote it
 	Created                                    time.Time
 }
 
@@ -68,7 +69,7 @@ func (s *portal) home(v *visit) error {
 	}
 	data.MoreDatasets = next != ""
 	for _, d := range sets {
-		shown := datasetRow{ID: d.ID, Title: d.Title, Description: d.Description, Formats: d.Formats, Updated: d.Updated}
+		shown := datasetRow{Newer: v.newer(d.Newer), ID: d.ID, Title: d.Title, Description: d.Description, Formats: d.Formats, Updated: d.Updated}
 		for _, o := range d.Offers {
 			shown.Terms = append(shown.Terms, v.terms(o.Policy)...)
 		}
@@ -116,19 +117,27 @@ func (v *visit) terms(raw strictjson.Raw) []string {
 	return odrl.Describe(p, v.Lang())
 }
 
+// newer is the note on what a newer program wrote.
+func (v *visit) newer(is bool) string {
+	if is {
+		return v.T("portal.newer")
+	}
+	return ""
+}
+
 func (v *visit) agreed(a agreement.Agreement) agreementRow {
-	return agreementRow{ID: a.ID, URL: "/agreements/" + url.PathEscape(a.ID), Dataset: a.Dataset, Counterparty: a.Counterparty,
+	return agreementRow{Newer: v.newer(a.Newer), ID: a.ID, URL: "/agreements/" + url.PathEscape(a.ID), Dataset: a.Dataset, Counterparty: a.Counterparty,
 		Role: v.role(string(a.Role)), Signed: a.Signed, Over: !a.Ended.IsZero()}
 }
 
 func (v *visit) negotiated(q negotiation.Process) row {
-	return row{ID: q.ID, URL: "/exchanges/" + url.PathEscape(q.ID), What: v.T("portal.negotiation"), Dataset: q.Dataset,
+	return row{Newer: v.newer(q.Newer()), ID: q.ID, URL: "/exchanges/" + url.PathEscape(q.ID), What: v.T("portal.negotiation"), Dataset: q.Dataset,
 		Counterparty: q.Counterparty, Role: v.role(string(q.Role)), State: v.state(string(q.State)), Code: q.Code, Reason: q.Reason,
 		Done: q.State == negotiation.Finalized, Failed: q.State == negotiation.Terminated, Created: q.Created}
 }
 
 func (v *visit) transferred(q transfer.Process) row {
-	return row{ID: q.ID, URL: "/exchanges/" + url.PathEscape(q.ID), What: v.T("portal.transfer"), Dataset: q.Dataset,
+	return row{Newer: v.newer(q.Newer()), ID: q.ID, URL: "/exchanges/" + url.PathEscape(q.ID), What: v.T("portal.transfer"), Dataset: q.Dataset,
 		Counterparty: q.Counterparty, Role: v.role(string(q.Role)), State: v.state(string(q.State)), Code: q.Code, Reason: q.Reason,
 		Done: q.State == transfer.Completed, Failed: q.State == transfer.Terminated, Created: q.Created}
 }

@@ -184,6 +184,9 @@ func (s *portal) fail(w http.ResponseWriter, r *http.Request, who string, err er
 	if f.Kind == fault.Internal {
 		s.Log.ErrorContext(r.Context(), "page failed", "participant", who, "path", r.URL.Path, "err", err)
 	}
+	if after := f.RetryAfter(); after != "" {
+		w.Header().Set("Retry-After", after)
+	}
 	p := printer(r)
 	data := faultPage{Frame: page.Frame{Printer: p, Title: f.What(p.Lang()), Who: who, Here: here(r)},
 		Remedy: f.Remedy(p.Lang()), Code: f.Kind.Code, Status: f.Kind.Status, Locked: f.Kind.Status == http.StatusUnauthorized}

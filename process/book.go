@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"kakehashi/internal/fault"
+	"kakehashi/internal/format"
 	"kakehashi/internal/recent"
 	"kakehashi/internal/watch"
 	"kakehashi/participant"
@@ -20,6 +21,8 @@ type Kept interface {
 	Base() Head
 	// Encode writes its versioned body.
 	Encode() ([]byte, error)
+	// Newer says that a newer program wrote it, and that only its head is known.
+	Newer() bool
 }
 
 // Base is the head itself: a process that embeds a Head has it.
@@ -62,7 +65,8 @@ var ErrMoved = errors.New("the process moved meanwhile")
 const columns = `id, role, counterparty, peer_pid, start_key, state, version, agreement, body, created, updated`
 
 // NewBook makes the book of a room. name owns the tables and names the changes;
-// decode reads a process from its row.
+// decode reads a process from its row, and of one that a newer program wrote the
+// head, with *format.Newer.
 func NewBook[P Kept](name string, db store.DB, w Watch, decode func(Head, []byte) (P, error)) *Book[P] {
 	of := func(text string) string { return strings.ReplaceAll(text, "{name}", name) }
 	return &Book[P]{
@@ -148,7 +152,8 @@ func (b *Book[P]) one(tx store.Tx, p participant.ID, where string, args ...any) 
 }
 
 // Select reads all that a condition holds for; its placeholders begin with $2,
-// and it may end in an order and a limit.
+// and it may end in an order and a limit. Of what a newer program wrote it gives
+// the head: see Kept.Newer.
 func (b *Book[P]) Select(tx store.Tx, p participant.ID, where string, args ...any) (out []P, err error) {
 	rows, err := tx.Query(b.read+where, append([]any{string(p)}, args...)...)
 	if err != nil {
@@ -157,7 +162,7 @@ func (b *Book[P]) Select(tx store.Tx, p participant.ID, where string, args ...an
 	defer rows.Close()
 	for rows.Next() {
 		q, err := b.scan(rows, p)
-		if err != nil {
+		if _, newer := format.Of(err); err != nil && !newer {
 			return nil, err
 		}
 		out = append(out, q)

@@ -9,6 +9,7 @@ import (
 
 	"kakehashi/dsp/dsp2025"
 	"kakehashi/internal/fault"
+	"kakehashi/internal/format"
 	"kakehashi/internal/recent"
 	"kakehashi/internal/strictjson"
 	"kakehashi/outbox"
@@ -69,15 +70,20 @@ func (s *Sender) Hold(digest string, body []byte) { s.memory.Put(digest, body) }
 
 // Job is the data of a job that sends a message.
 type Job struct {
+	Format  int64  `json:"v,omitzero"`
 	Process string `json:"process"`
 	Kind    Kind   `json:"kind"`
 	Digest  string `json:"digest"`         // of the message, which evidence keeps
 	Stray   string `json:"stray,omitzero"` // a pid of the counterpart that is not the bound one: only end it
 }
 
-// ReadJob reads what Put wrote; its error is permanent.
+// ReadJob reads what Put wrote; its error is permanent, except for what a newer
+// program put.
 func ReadJob(j outbox.Job) (Job, error) {
 	var d Job
+	if err := format.Look("job", j.ID, j.Data); err != nil {
+		return d, err
+	}
 	if err := strictjson.Decode(j.Data, &d); err != nil {
 		return d, outbox.Permanent(fmt.Errorf("read job %s: %w", j.ID, err))
 	}
@@ -95,6 +101,7 @@ func About(j outbox.Job) outbox.Subject {
 
 // Put is the outbox's job for d in the lane of its process.
 func (h Head) Put(kind, id string, d Job) (outbox.Job, error) {
+	d.Format = format.Mark()
 	data, err := strictjson.Encode(d)
 	return outbox.Job{Participant: h.Participant, Lane: h.ID, ID: id, Kind: kind, Peer: h.Counterparty, Data: data}, err
 }

@@ -134,7 +134,7 @@ func (r *Room) findEnds(ctx context.Context, p participant.ID) error {
 func (r *Room) expire(ctx context.Context, k key) {
 	q, err := r.Get(ctx, k.p, k.id)
 	if err != nil || q.State.Final() || q.Role != Provider {
-		if err != nil && !errors.Is(err, fault.NotFound) && ctx.Err() == nil {
+		if err != nil && !q.State.Final() && !errors.Is(err, fault.NotFound) && ctx.Err() == nil {
 			r.later(ctx, k, q, err)
 		}
 		return

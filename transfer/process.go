@@ -4,14 +4,11 @@ import (
 	"fmt"
 	"time"
 
+	"kakehashi/internal/format"
 	"kakehashi/internal/strictjson"
 	"kakehashi/participant"
 	"kakehashi/process"
 )
-
-// bodyFormat is the version of the JSON in the column body. A replica that
-// meets a newer one leaves the process to others.
-const bodyFormat = 1
 
 // Process is one transfer as this participant sees it: the key columns and the
 // members of the versioned body.
@@ -22,7 +19,7 @@ type Process struct {
 
 // Body is what the column body holds.
 type Body struct {
-	Format int `json:"v"`
+	Format int64 `json:"v"` // a replica that meets a newer one leaves the process to others
 	process.Talk
 	Dataset string         `json:"dataset"`
 	As      string         `json:"format"`          // Word-PULL or Word-PUSH
@@ -74,23 +71,25 @@ func (p Process) saw(e Event, to State) Process {
 // repeats says whether e was applied before (decisions A4).
 func (p Process) repeats(e Event) bool { return p.Repeats(e, p.State) }
 
-// Encode writes the versioned body.
+// Newer says that a newer program wrote the process: only its head is known here.
+func (p Process) Newer() bool { return p.Body.Format > format.Reads }
+
+// Encode writes the versioned body; never that of a newer program.
 func (p Process) Encode() ([]byte, error) {
-	p.Body.Format = bodyFormat
+	if err := format.Check("transfer", p.ID, p.Body.Format); err != nil {
+		return nil, err
+	}
+	p.Body.Format = format.Reads
 	return strictjson.Encode(p.Body)
 }
 
-// decode reads a process from its row.
+// decode reads a process from its row. Of one that is newer than this program it
+// gives the head, with *format.Newer.
 func decode(h process.Head, b []byte) (Process, error) {
 	p := Process{Head: h}
-	var v struct {
-		Format int `json:"v"`
-	}
-	if err := strictjson.DecodeOpen(b, &v); err != nil {
-		return p, fmt.Errorf("read transfer %s: %w", h.ID, err)
-	}
-	if v.Format > bodyFormat {
-		return p, fmt.Errorf("read transfer %s: its format %d is newer than this program", h.ID, v.Format)
+	if err := format.Look("transfer", h.ID, b); err != nil {
+		p.Body.Format, _ = format.Of(err)
+		return p, err
 	}
 	if err := strictjson.DecodeOpen(b, &p.Body); err != nil {
 		return p, fmt.Errorf("read transfer %s: %w", h.ID, err)

@@ -11,6 +11,7 @@ import (
 	"kakehashi/dataplane"
 	"kakehashi/dsp/dsp2025"
 	"kakehashi/internal/fault"
+	"kakehashi/internal/format"
 	"kakehashi/internal/ids"
 	"kakehashi/internal/strictjson"
 	"kakehashi/outbox"
@@ -152,11 +153,12 @@ func (r *Room) receiving(q *Process, why string) func(store.Tx) error {
 // pushJob is the data of JobPush and JobFinish; address and token are in a kept
 // message only (decisions 18).
 type pushJob struct {
+	Format  int64  `json:"v,omitzero"`
 	Process string `json:"process"`
 }
 
 func (c *change) put(kind, lane, peer string) error {
-	data, err := strictjson.Encode(pushJob{Process: c.p.ID})
+	data, err := strictjson.Encode(pushJob{Format: format.Mark(), Process: c.p.ID})
 	c.jobs = append(c.jobs, outbox.Job{Participant: c.p.Participant, Lane: lane, ID: ids.Short(), Kind: kind, Peer: peer, Data: data})
 	return err
 }
@@ -219,6 +221,9 @@ func hopeless(status string, attempts int) bool {
 
 func (r *Room) ofJob(ctx context.Context, j outbox.Job) (Process, error) {
 	var d pushJob
+	if err := format.Look("job", j.ID, j.Data); err != nil {
+		return Process{}, err
+	}
 	if err := strictjson.Decode(j.Data, &d); err != nil {
 		return Process{}, outbox.Permanent(fmt.Errorf("read job %s: %w", j.ID, err))
 	}

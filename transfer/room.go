@@ -19,6 +19,7 @@ import (
 	"kakehashi/dataplane"
 	"kakehashi/identity"
 	"kakehashi/internal/fault"
+	"kakehashi/internal/format"
 	"kakehashi/internal/watch"
 	"kakehashi/outbox"
 	"kakehashi/participant"
@@ -233,6 +234,9 @@ func (r *Room) OnAgreementEnded(tx store.Tx, p participant.ID, agreement, why st
 		return fmt.Errorf("find the transfers under agreement %s: %w", agreement, err)
 	}
 	for _, q := range open {
+		if err := format.Check("transfer", q.ID, q.Format); err != nil {
+			return err // whoever reads it ends the agreement
+		}
 		c := r.change(q)
 		err := r.step(c, q, Event{What: process.Decided, Kind: KindTermination, Code: "agreement-ended", Reason: process.Clip(why)})
 		if errors.Is(err, process.ErrIllegal) {

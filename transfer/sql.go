@@ -34,7 +34,8 @@ func (r *Room) List(ctx context.Context, p participant.ID, f Filter, cursor stri
 	return out, out[len(out)-1].ID, nil
 }
 
-// underway reads all that are not final under an agreement.
+// underway reads all that are not final under an agreement; of those that a newer
+// program wrote, the heads.
 func (r *Room) underway(tx store.Tx, p participant.ID, agreement string) ([]Process, error) {
 	return r.book.Select(tx, p, `agreement = $2 AND state <> 'COMPLETED' AND state <> 'TERMINATED' ORDER BY id`, agreement)
 }

@@ -14,7 +14,6 @@ import (
 	"kakehashi/evidence"
 	"kakehashi/identity"
 	"kakehashi/internal/ids"
-	"kakehashi/internal/strictjson"
 	"kakehashi/outbox"
 	"kakehashi/store"
 )
@@ -115,8 +114,7 @@ func jobOf(p Process) (outbox.Job, error) {
 }
 
 func put(p Process, j process.Job, id string) (outbox.Job, error) {
-	data, err := strictjson.Encode(j)
-	return outbox.Job{Participant: p.Participant, Lane: p.ID, ID: id, Kind: JobSend, Peer: p.Counterparty, Data: data}, err
+	return p.Put(JobSend, id, j)
 }
 
 // record adds the leaf of a step: in for what came, out for what was

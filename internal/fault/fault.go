@@ -89,6 +89,15 @@ func (e *Error) Error() string {
 	return s
 }
 
+// RetryAfter is the header of that name, in seconds, for what another try may
+// bring about; "" for the rest.
+func (e *Error) RetryAfter() string {
+	if e.Kind.Status == 429 || e.Kind.Status == 503 {
+		return "1"
+	}
+	return ""
+}
+
 // What tells what happened, in lang.
 func (e *Error) What(lang string) string { return e.fill(e.Kind.What.In(lang)) }
 

@@ -38,4 +38,7 @@ var (
 	StoreText = Define("store-text", 400,
 		Words{"a text holds the character NUL or is not valid UTF-8", "テキストに NUL 文字が含まれているか、UTF-8 として正しくありません"},
 		Words{"send the text without it", "該当する文字を取り除いて送り直してください"})
+	NewerProgram = Define("newer-program", 503,
+		Words{"a newer program of this node wrote this; this one leaves it alone ({what}, format {format}, read here up to {reads})", "このノードの新しいバージョンのプログラムが書き込んだデータのため、このプログラムでは処理しません（{what}、形式 {format}、対応は {reads} まで）"},
+		Words{"try again: a replica of the newer version answers; once none runs any more, update this one", "もう一度お試しください。新しいバージョンのレプリカが応答します。稼働していない場合は、このプログラムを更新してください"})
 )

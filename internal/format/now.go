@@ -1,0 +1,5 @@
+//go:build !kakehashi_ahead
+
+package format
+
+const ahead = 0
