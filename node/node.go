@@ -31,6 +31,7 @@ import (
 	"kakehashi/identity"
 	"kakehashi/internal/fault"
 	"kakehashi/internal/guard"
+	"kakehashi/internal/lock"
 	"kakehashi/internal/watch"
 	"kakehashi/negotiation"
 	"kakehashi/outbox"
@@ -87,6 +88,9 @@ const databaseFile = "node.db"
 
 // tokenFile holds the API token that the command line uses on this machine.
 const tokenFile = "api.token"
+
+// homeFile names and locks the data folder of a replica.
+const homeFile = "replica.lock"
 
 // receivedFolder holds what counterparts push to us, below the data folder.
 const receivedFolder = "received"
@@ -175,8 +179,11 @@ func (n *Node) openStore(ctx context.Context) error {
 
 func (n *Node) openRooms(ctx context.Context) error {
 	s, now, log := n.c.Settings, n.c.Now, n.c.Log
-	var err error
-	if n.replicas, err = replica.Open(ctx, replica.Config{DB: n.db, Alone: s.Store == "", Signals: n.signals, Log: log}); err != nil {
+	home, err := n.home()
+	if err != nil {
+		return err
+	}
+	if n.replicas, err = replica.Open(ctx, replica.Config{DB: n.db, Alone: s.Store == "", Signals: n.signals, Home: home, Log: log}); err != nil {
 		return err
 	}
 	n.closer = append(n.closer, n.replicas.Leave)
@@ -265,6 +272,25 @@ func (n *Node) openRooms(ctx context.Context) error {
 		Negotiations: negotiations, Transfers: n.transfers, Evidence: n.evidence, Outbox: n.outbox, Access: engine.Access, EndAgreement: n.EndAgreement, Now: now, Log: log, Secure: s.TLS()}))
 	n.admin = mux
 	return nil
+}
+
+// home names the data folder, which is this program's while it runs: who starts
+// anew from it takes over at once what it left. The embedded store has a lock of
+// its own.
+func (n *Node) home() (string, error) {
+	if n.c.Settings.Store == "" {
+		return "", nil
+	}
+	folder := n.c.Settings.Data
+	held, err := lock.Take(filepath.Join(folder, homeFile))
+	if errors.Is(err, lock.ErrHeld) {
+		return "", fault.StoreInUse.At(folder, "path", folder)
+	}
+	if err != nil {
+		return "", fault.Unavailable.At(folder).Because(err)
+	}
+	n.closer = append(n.closer, func(context.Context) error { return held.Release() })
+	return held.Name()
 }
 
 // webhook is whom the node asks for decisions, nil for nobody.

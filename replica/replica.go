@@ -20,6 +20,7 @@ import (
 	"hash/fnv"
 	"log/slog"
 	"maps"
+	"strings"
 	"sync"
 	"time"
 
@@ -72,7 +73,10 @@ type Config struct {
 	DB      store.DB
 	Alone   bool    // the store lets one program in: no lease is needed
 	Signals Signals // nil: none
-	Log     *slog.Logger
+	// Home is a place that only one program at a time runs from, and it holds that
+	// place now: the work of its forerunner is its own at once. "" for none.
+	Home string
+	Log  *slog.Logger
 
 	Beat  time.Duration // between two raises of the counter, 1 s
 	Lapse time.Duration // a counter that did not move for so long has no owner, 5 s
@@ -132,6 +136,11 @@ func (r *Room) join(ctx context.Context) error {
 	if err := r.enter(ctx); err != nil {
 		return err
 	}
+	for id, counter := range r.forerunners() {
+		if _, err := r.take(ctx, id, counter); err != nil {
+			return errors.Join(err, r.Leave(context.WithoutCancel(ctx)))
+		}
+	}
 	r.mu.Lock()
 	first := maps.Clone(r.seen)
 	r.mu.Unlock()
@@ -161,7 +170,7 @@ func (r *Room) join(ctx context.Context) error {
 
 // enter makes a new lease and reads those of the others.
 func (r *Room) enter(ctx context.Context) error {
-	id := ids.Short()
+	id := r.c.Home + homeEnd + ids.Short()
 	var all map[string]int64
 	err := r.c.DB.Update(ctx, func(tx store.Tx) (err error) {
 		if err := tx.Exec(sqlEnter, id); err != nil {
@@ -178,6 +187,22 @@ func (r *Room) enter(ctx context.Context) error {
 	r.id = id
 	r.note(all, time.Now())
 	return nil
+}
+
+// homeEnd parts a home from the name of one program.
+const homeEnd = "/"
+
+// forerunners are the leases of programs that ran from the same home.
+func (r *Room) forerunners() map[string]int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := map[string]int64{}
+	for id, s := range r.seen {
+		if home, _, ok := strings.Cut(id, homeEnd); ok && home != "" && home == r.c.Home {
+			out[id] = s.counter
+		}
+	}
+	return out
 }
 
 // ID is the name under which this replica owns work now. It changes when the

@@ -193,6 +193,27 @@ func TestWorkOfASilentReplicaIsTakenOverOnce(t *testing.T) {
 	}
 }
 
+func TestWhoStartsAnewFromItsHomeTakesOverAtOnce(t *testing.T) {
+	t.Parallel()
+	db, w := storetest.Open(t, Schema), newPile()
+	home := func(name string) func(*Config) { return func(c *Config) { c.Home = name } }
+	before := open(t, db, w, home("a"))
+	w.add(before.ID(), 4)
+	after := open(t, db, w, home("a")) // before never beats nor lapses
+	run(t, after)
+	until(t, w, "taken over", func() bool { return w.of(after.ID()) == 4 })
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	silent := before
+	before = open(t, db, w, home("b")) // joins after, which beats
+	if silent.ID() == before.ID() {
+		t.Error("two have one name")
+	}
+	if _, err := Open(ctx, Config{DB: db, Home: "c", Beat: time.Millisecond, Lapse: never}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("one takes the lease of another home: %v", err)
+	}
+}
+
 func TestALeaseIsTakenOnlyUnmovedAndOnce(t *testing.T) {
 	t.Parallel()
 	db, w := storetest.Open(t, Schema), newPile()

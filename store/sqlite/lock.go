@@ -7,21 +7,20 @@ import (
 	"path/filepath"
 
 	"kakehashi/internal/fault"
+	"kakehashi/internal/lock"
 )
 
-var errLocked = errors.New("locked by another")
-
-// claim takes the lock beside path for this program, until it is given to
-// unlock or the program ends, however it ends. It also makes the
+// claim takes the lock beside path for this program, until it is
+// released or the program ends, however it ends. It also makes the
 // database's file, so that only its owner can read it: the engine gives its
 // other files the same mode.
-func claim(path string) (*os.File, error) {
+func claim(path string) (*lock.File, error) {
 	folder := filepath.Dir(path)
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return nil, fault.Unavailable.At(folder).Because(fmt.Errorf("make the folder: %w", err))
 	}
-	lock, err := lockFile(path + ".lock")
-	if errors.Is(err, errLocked) {
+	held, err := lock.Take(path + ".lock")
+	if errors.Is(err, lock.ErrHeld) {
 		return nil, fault.StoreInUse.At(folder, "path", folder)
 	}
 	if err != nil {
@@ -29,9 +28,9 @@ func claim(path string) (*os.File, error) {
 	}
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		unlock(lock)
+		_ = held.Release()
 		return nil, fault.Unavailable.At(path).Because(err)
 	}
 	f.Close()
-	return lock, nil
+	return held, nil
 }

@@ -14,12 +14,12 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"runtime"
 	"sync"
 	"time"
 
+	"kakehashi/internal/lock"
 	"kakehashi/store"
 
 	lib "modernc.org/sqlite/lib"
@@ -43,7 +43,7 @@ type DB struct {
 	path string
 	log  *slog.Logger
 	now  func() time.Time
-	lock *os.File
+	lock *lock.File
 
 	// The writer. mu guards queue and closed; conn belongs to the goroutine
 	// that runs write.
@@ -93,11 +93,11 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	if err != nil || cfg.Path == "" {
 		return nil, fmt.Errorf("open store %q: no path", cfg.Path)
 	}
-	lock, err := claim(path)
+	held, err := claim(path)
 	if err != nil {
 		return nil, err
 	}
-	db := &DB{path: path, log: cfg.Log, now: cfg.Now, lock: lock, gone: make(chan struct{}),
+	db := &DB{path: path, log: cfg.Log, now: cfg.Now, lock: held, gone: make(chan struct{}),
 		room: make(chan struct{}, min(max(4, 2*runtime.GOMAXPROCS(0)), 32))}
 	db.some.L = &db.mu
 	if db.conn, err = db.openWriter(); err == nil {
@@ -106,7 +106,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 		}
 	}
 	if err != nil {
-		unlock(lock)
+		_ = held.Release()
 		return nil, fmt.Errorf("open store %s: %w", path, translate(err))
 	}
 	go db.write(&batch{db: db})
@@ -140,7 +140,7 @@ func (db *DB) Close() error {
 	if db.conn != nil { // last, so that it moves the log into the file
 		db.conn.close()
 	}
-	return unlock(db.lock)
+	return db.lock.Release()
 }
 
 func (db *DB) isClosed() bool {
