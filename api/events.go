@@ -49,6 +49,7 @@ func (s *server) events(ctx context.Context, p participant.ID, in *resumed) (fun
 	for kind, f := range map[string]feed{"negotiation": s.Negotiations.Changed, "transfer": s.Transfers.Changed} {
 		if in.Kind == "" || in.Kind == kind {
 			e.feeds[kind] = f
+			e.filter.Kinds = append(e.filter.Kinds, kind) // the hub tells also of what is no process
 		}
 	}
 	position := in.LastEventID

@@ -25,6 +25,8 @@ func TestASubscriberGetsWhatMatchesInOrder(t *testing.T) {
 		{"participant", Filter{Participant: "tokyo"}, []int64{1, 2, 4}},
 		{"kind", Filter{Participant: "tokyo", Kind: "transfer"}, []int64{2}},
 		{"process", Filter{ID: "a"}, []int64{1, 3}},
+		{"kinds", Filter{Kinds: []string{"transfer", "negotiation"}}, []int64{1, 2, 3, 4}},
+		{"one of several kinds", Filter{Participant: "tokyo", Kinds: []string{"transfer", "grant"}}, []int64{2}},
 		{"process of a participant", Filter{Participant: "tokyo", ID: "a"}, []int64{1}},
 	} {
 		s := h.Subscribe(c.filter)
@@ -123,6 +125,18 @@ func BenchmarkPublish(b *testing.B) {
 	for i := range 1000 {
 		h.Subscribe(Filter{ID: strconv.Itoa(i)})
 	}
+	c := change("p", "k", "nobody", 1)
+	b.ReportAllocs()
+	for range b.N {
+		h.Publish(c)
+	}
+}
+
+func BenchmarkPublishRelayed(b *testing.B) {
+	h := New()
+	n := 0
+	h.Relay(func(Change) { n++ })
+	h.Elsewhere("k", func(Change, bool) {})
 	c := change("p", "k", "nobody", 1)
 	b.ReportAllocs()
 	for range b.N {
