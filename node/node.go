@@ -190,6 +190,8 @@ func (n *Node) openRooms(ctx context.Context) error {
 	hub := watch.New()
 	n.outbox = outbox.New(outbox.Config{DB: n.db, Replicas: n.replicas, Watch: hub, Log: log, Now: now, GiveUp: s.RetryFor})
 	n.replicas.Own(n.outbox)
+	n.replicas.Connect(hub)
+	hub.Elsewhere(outbox.LaneKind, n.outbox.Heard)
 	way := guard.New(guard.Config{Dev: s.Development, Allow: s.AllowNetworks, Timeout: s.OutgoingTimeout})
 	n.closer = append(n.closer, func(context.Context) error { way.Close(); return nil })
 	resolver := identity.NewWebResolver(identity.WebConfig{HTTP: way.HTTP(), Participants: n.participants, Dev: s.Development, Now: now})

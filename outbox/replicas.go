@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -186,16 +187,33 @@ func (q *Queue) moved(p participant.ID, laneName string) {
 	}
 }
 
-// Moved is for the hint of kind LaneKind that another replica gave: it brings
-// memory in line with the lane's rows. A hint that is lost costs a sweep.
-func (q *Queue) Moved(ctx context.Context, p participant.ID, laneName string) error {
+// Heard takes a hint of kind LaneKind that another replica gave: Run brings memory
+// in line with the lane's rows. A hint that is lost costs a sweep. It never blocks.
+func (q *Queue) Heard(c watch.Change, lost bool) {
 	q.mu.Lock()
-	known := q.lanes[laneName] != nil
-	q.mu.Unlock()
-	if !known {
-		return nil
+	defer q.mu.Unlock()
+	if lost || q.lanes[c.ID] == nil {
+		return
 	}
-	return q.reread(ctx, p, laneName)
+	q.moves[c.ID] = participant.ID(c.Participant)
+	select {
+	case q.hints <- struct{}{}:
+	default:
+	}
+}
+
+// follow reads the lanes again that hints named.
+func (q *Queue) follow(ctx context.Context) error {
+	q.mu.Lock()
+	moves := maps.Clone(q.moves)
+	clear(q.moves)
+	q.mu.Unlock()
+	for laneName, p := range moves {
+		if err := q.reread(ctx, p, laneName); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // verdict is what the table says about a job that is about to be done.

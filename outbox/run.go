@@ -47,6 +47,10 @@ func (q *Queue) Run(ctx context.Context) error {
 				q.cfg.Log.Error("sweep of the outbox failed", "err", err)
 			}
 			timer.Reset(q.jittered(q.cfg.Sweep))
+		case <-q.hints:
+			if err := q.follow(ctx); err != nil && ctx.Err() == nil {
+				q.cfg.Log.Error("what other replicas changed cannot be read", "err", err)
+			}
 		case <-ctx.Done():
 			q.stop(cancel)
 			return nil
