@@ -51,6 +51,10 @@ func (db *DB) translate(err error, view bool) error {
 		return store.Refused(fault.StoreFull, db.place, err)
 	case code == "54000": // an index holds no more than a third of a page in a row
 		return fault.StoreKey.At("").Because(err)
+	case code == "26000":
+		f := store.Refused(fault.StoreRefused, db.place, err)
+		f.Args = map[string]string{"reason": "a pooler in between gives a session to several programs (pool_mode must be session)"}
+		return f
 	case serial(code):
 		return store.Refused(fault.StoreBusy, db.place, err)
 	case code == "57014" || code[:2] == "53" || code[:2] == "57" || code[:2] == "58" || code[:2] == "XX":

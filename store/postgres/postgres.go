@@ -13,6 +13,7 @@ package postgres
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -179,7 +180,7 @@ func (db *DB) connect(ctx context.Context) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &conn{net: h.Conn, in: h.Frontend, patience: db.patience, kept: map[string]*stmt{}, status: h.TxStatus}
+	c := &conn{net: h.Conn, in: h.Frontend, patience: db.patience, kept: map[string]*stmt{}, status: h.TxStatus, mark: rand.Text()[:8] + "_"}
 	c.born = time.Now()
 	c.used = c.born
 	// A unit that died with its program must not hold its rows for long. Who waits

@@ -60,7 +60,7 @@ func (c *conn) keep(query string, sh *shape) *stmt {
 		}
 	}
 	c.names++
-	s := &stmt{name: strconv.Itoa(c.names), shape: sh}
+	s := &stmt{name: c.mark + strconv.Itoa(c.names), shape: sh}
 	c.kept[query] = s
 	c.fresh = append(c.fresh, query)
 	return s

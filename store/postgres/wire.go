@@ -34,6 +34,7 @@ type conn struct {
 	kept     map[string]*stmt
 	fresh    []string // kept since the last answer without an error
 	names    int
+	mark     string // begins the names of its statements, so that they are never another's
 	owed     int    // answers to Sync that nobody waited for
 	writes   int    // how often something was written
 	partly   bool   // broken while writing: what arrived is not known
