@@ -26,7 +26,12 @@ import (
 	"kakehashi/store/storetest/cluster"
 )
 
-const proof = "postgres"
+const (
+	proof = "postgres"
+	// atOnce is how many tests of a package run at a time, on any machine: most of
+	// their time they wait, such as for a replica that was killed to be given up.
+	atOnce = "8"
+)
 
 func main() {
 	var o options
@@ -72,7 +77,7 @@ func run(ctx context.Context, o options) (code int, err error) {
 	defer func() { err = errors.Join(err, server.Close()) }()
 	fmt.Printf("PostgreSQL %s on %s, %d packages\n", server.Version, server.Address(), len(o.packages))
 
-	args := []string{"test", "-json", "-count=1", "-timeout=30m"}
+	args := []string{"test", "-json", "-count=1", "-timeout=30m", "-parallel=" + atOnce}
 	if o.race {
 		args = append(args, "-race")
 	}
