@@ -36,6 +36,17 @@ ON CONFLICT (participant) DO NOTHING RETURNING size`
 WHERE participant = $4 AND size = $5 AND root = $6 RETURNING size`
 	setPosition = `UPDATE evidence_leaves SET position = $1
 WHERE participant = $2 AND process = $3 AND version = $4 AND id = $5`
+	countTiles    = `SELECT COUNT(*) FROM evidence_tiles WHERE participant = $1`
+	selectNextLog = `SELECT participant FROM evidence_leaves WHERE participant > $1 ORDER BY participant LIMIT 1`
+	selectBodies  = `SELECT digest, sealed FROM evidence_bodies WHERE participant = $1 AND digest > $2 AND length(sealed) > 0 ORDER BY digest LIMIT $3`
+	selectLeaf    = `SELECT data FROM evidence_leaves WHERE participant = $1 AND process = $2 AND version = $3 AND id = $4`
+	// Whole rows, for Check.
+	selectRows       = `SELECT process, version, id, at, type, agreement, position, data FROM evidence_leaves WHERE participant = $1 AND `
+	selectNumbered   = selectRows + `position >= $2 ORDER BY position LIMIT $3`
+	selectUnnumbered = selectRows + `position IS NULL AND id > $2 ORDER BY id LIMIT $3`
+	// data is not looked at here.
+	selectInOrder = `SELECT process, version, id, at, type, agreement, position, NULL FROM evidence_leaves
+WHERE participant = $1 AND (process, version, id) > ($2, $3, $4) ORDER BY process, version, id LIMIT $5`
 	putTile = `INSERT INTO evidence_tiles (participant, level, n, data) VALUES ($1, $2, $3, $4)
 ON CONFLICT (participant, level, n) DO UPDATE SET data = excluded.data`
 )
