@@ -20,6 +20,7 @@ import (
 
 	"kakehashi/internal/fault"
 	"kakehashi/internal/ids"
+	"kakehashi/internal/watch"
 	"kakehashi/participant"
 	"kakehashi/store"
 )
@@ -38,7 +39,8 @@ const (
 	maxScopes = 32
 	maxName   = 200
 	maxCached = 1000
-	keepFor   = 30 * time.Second // another replica's revocation is seen within this
+	keepFor   = 30 * time.Second
+	shareFor  = 5 * time.Second // while there are other replicas: one may die before it tells of a revocation
 )
 
 // Admin is the scope that includes every other.
@@ -71,16 +73,21 @@ type Token struct {
 // Config is what the room needs. A nil Now is time.Now, a nil Rand crypto/rand;
 // any other Rand must be safe for concurrent use.
 type Config struct {
-	DB   store.DB
-	Now  func() time.Time
-	Rand io.Reader
+	DB    store.DB
+	Watch *watch.Hub // tells and hears of revocations; nil: nobody else is told
+	Now   func() time.Time
+	Rand  io.Reader
 }
+
+// Revoked is the kind of the changes that tell of an API token that was taken away.
+const Revoked = "token"
 
 // Room keeps API tokens, login links and sessions.
 type Room struct {
-	db   store.DB
-	now  func() time.Time
-	rand io.Reader
+	db    store.DB
+	watch *watch.Hub
+	now   func() time.Time
+	rand  io.Reader
 
 	mu      sync.Mutex
 	checked map[[sha256.Size]byte]checked
@@ -97,14 +104,26 @@ func Open(c Config) (*Room, error) {
 	if c.DB == nil {
 		return nil, errors.New("open accounts: a store is required")
 	}
-	r := &Room{db: c.DB, now: c.Now, rand: c.Rand, checked: map[[sha256.Size]byte]checked{}}
+	if c.Watch == nil {
+		c.Watch = watch.New()
+	}
+	r := &Room{db: c.DB, watch: c.Watch, now: c.Now, rand: c.Rand, checked: map[[sha256.Size]byte]checked{}}
 	if r.now == nil {
 		r.now = time.Now
 	}
 	if r.rand == nil {
 		r.rand = rand.Reader
 	}
+	c.Watch.Elsewhere(Revoked, func(watch.Change, bool) { r.forget() })
 	return r, nil
+}
+
+// forget has all tokens read again.
+func (r *Room) forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.revoked++
+	clear(r.checked)
 }
 
 // NewToken makes an API token ("kh_" and 256 random bits) of participant p. It
@@ -136,7 +155,8 @@ func (r *Room) NewToken(ctx context.Context, p participant.ID, name string, scop
 
 // Check says whose API token this is; fault.APITokenInvalid when it is nobody's.
 // It is mostly answered from memory; a token that Revoke took away ends at once,
-// one that another replica took away within 30 s.
+// one that another replica took away once that tells so, and within 5 s if it died
+// before it could.
 func (r *Room) Check(ctx context.Context, token string) (Principal, error) {
 	secret, ok := strings.CutPrefix(token, tokenPrefix)
 	if !ok || len(secret) != secretChars {
@@ -149,7 +169,7 @@ func (r *Room) Check(ctx context.Context, token string) (Principal, error) {
 	known, ok := r.checked[digest]
 	before := r.revoked
 	r.mu.Unlock()
-	if ok && now.Before(known.until) {
+	if ok && now.Before(known.until) && (!r.watch.Shared() || known.until.Sub(now) > keepFor-shareFor) {
 		return known.who, nil
 	}
 	var who Principal
@@ -219,10 +239,8 @@ func (r *Room) Revoke(ctx context.Context, p participant.ID, id string) error {
 			return err
 		}
 		tx.AfterCommit(func() {
-			r.mu.Lock()
-			defer r.mu.Unlock()
-			r.revoked++
-			clear(r.checked)
+			r.forget()
+			r.watch.Publish(watch.Change{Participant: string(p), Kind: Revoked, ID: id})
 		})
 		return nil
 	})

@@ -17,6 +17,7 @@ import (
 	"kakehashi/internal/fault"
 	"kakehashi/internal/format"
 	"kakehashi/internal/strictjson"
+	"kakehashi/internal/watch"
 	"kakehashi/participant"
 	"kakehashi/store"
 )
@@ -65,15 +66,30 @@ type kept struct {
 type Config struct {
 	DB       store.DB
 	Evidence *evidence.Log
+	Watch    *watch.Hub // tells and hears of ends; nil: nobody else is told
 	Now      func() time.Time
 }
+
+// Ending is the kind of the changes that tell of the end of an agreement.
+const Ending = "agreement"
+
+// believed is how long one in memory is believed to be in force while there are
+// other replicas: what one of them ended, and never told for it died, is seen then.
+const believed = 500 * time.Millisecond
 
 // Room is the agreements of all participants of a node.
 type Room struct {
 	c Config
 
 	mu     sync.RWMutex
-	cached map[key]Agreement // in force when read; dropped by End after its commit
+	cached map[key]seen // in force when read; dropped by End after its commit
+	ended  int64        // counts ends, so that what was read before one is not kept after it
+}
+
+// seen is an agreement as it was read.
+type seen struct {
+	Agreement
+	at time.Time
 }
 
 type key struct {
@@ -85,7 +101,23 @@ type key struct {
 const maxCached = 10_000
 
 // Open makes the room.
-func Open(c Config) *Room { return &Room{c: c, cached: map[key]Agreement{}} }
+func Open(c Config) *Room {
+	if c.Watch == nil {
+		c.Watch = watch.New()
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	r := &Room{c: c, cached: map[key]seen{}}
+	c.Watch.Elsewhere(Ending, func(c watch.Change, lost bool) {
+		if lost {
+			r.forget(nil)
+			return
+		}
+		r.forget(&key{participant.ID(c.Participant), c.ID})
+	})
+	return r
+}
 
 // Conclude keeps a new agreement in the caller's unit, with its leaf. An id that
 // exists already is store.ErrConflict: an agreement is concluded once.
@@ -100,7 +132,8 @@ func (r *Room) Conclude(tx store.Tx, p participant.ID, a Agreement) error {
 	if err != nil {
 		return fmt.Errorf("conclude agreement %s: %w", a.ID, err)
 	}
-	tx.AfterCommit(func() { r.keep(p, a) })
+	before := r.ends()
+	tx.AfterCommit(func() { r.keep(p, a, before) })
 	return r.c.Evidence.Append(tx, p, evidence.Leaf{
 		Type: "kh.agreement.concluded", Process: a.ID, Version: 1, Counterparty: a.Counterparty,
 		Correlation: map[string]string{"agreement": a.ID, "negotiation": a.Negotiation},
@@ -110,22 +143,46 @@ func (r *Room) Conclude(tx store.Tx, p participant.ID, a Agreement) error {
 }
 
 // Get reads one agreement, ended or not; fault.AgreementUnknown if there is none.
+// What another replica ended is seen as soon as it tells, and within half a second
+// if it cannot; Hold is certain.
 func (r *Room) Get(ctx context.Context, p participant.ID, id string) (Agreement, error) {
 	r.mu.RLock()
-	a, ok := r.cached[key{p, id}]
+	s, ok := r.cached[key{p, id}]
+	before := r.ended
 	r.mu.RUnlock()
-	if ok {
-		return a, nil
+	if ok && (!r.c.Watch.Shared() || r.c.Now().Sub(s.at) < believed) {
+		return s.Agreement, nil
 	}
+	var a Agreement
 	err := r.c.DB.View(ctx, func(tx store.Tx) error {
 		var err error
 		a, err = r.GetTx(tx, p, id)
 		return err
 	})
 	if err == nil && a.Ended.IsZero() {
-		r.keep(p, a)
+		r.keep(p, a, before)
 	}
 	return a, err
+}
+
+// Hold is fault.AgreementEnded, in the caller's unit, for an agreement that another
+// replica has ended. Without other replicas it reads nothing: Get knows.
+func (r *Room) Hold(tx store.Tx, p participant.ID, id string) error {
+	if !r.c.Watch.Shared() {
+		return nil
+	}
+	var ended int64
+	var why string
+	err := tx.QueryRow(`SELECT ended, why FROM agreement_agreements WHERE participant = $1 AND id = $2`, string(p), id).Scan(&ended, &why)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return fault.AgreementUnknown.At("/agreementId", "agreement", id)
+	case err != nil:
+		return fmt.Errorf("read agreement %s: %w", id, err)
+	case ended != 0:
+		return fault.AgreementEnded.At("/agreementId", "agreement", id, "reason", why)
+	}
+	return nil
 }
 
 // GetTx is Get inside a unit, past the cache.
@@ -157,9 +214,8 @@ func (r *Room) End(tx store.Tx, p participant.ID, id, why string) error {
 		return err
 	}
 	tx.AfterCommit(func() {
-		r.mu.Lock()
-		delete(r.cached, key{p, id})
-		r.mu.Unlock()
+		r.forget(&key{p, id})
+		r.c.Watch.Publish(watch.Change{Participant: string(p), Kind: Ending, ID: id, State: "ended", At: now})
 	})
 	return r.c.Evidence.Append(tx, p, evidence.Leaf{
 		Type: "kh.agreement.ended", Process: id, Version: 2, Counterparty: a.Counterparty, At: now,
@@ -256,13 +312,36 @@ func (r *Room) List(ctx context.Context, p participant.ID, before string, limit 
 	return page, next, err
 }
 
-func (r *Room) keep(p participant.ID, a Agreement) {
+// keep remembers what was in force, unless an agreement ended since before.
+func (r *Room) keep(p participant.ID, a Agreement, before int64) {
+	now := r.c.Now()
 	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ended != before {
+		return
+	}
 	if len(r.cached) >= maxCached {
 		clear(r.cached)
 	}
-	r.cached[key{p, a.ID}] = a
-	r.mu.Unlock()
+	r.cached[key{p, a.ID}] = seen{a, now}
+}
+
+// forget drops one that ended, or all.
+func (r *Room) forget(k *key) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ended++
+	if k == nil {
+		clear(r.cached)
+		return
+	}
+	delete(r.cached, *k)
+}
+
+func (r *Room) ends() int64 {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.ended
 }
 
 func decode(id string, body []byte, ended int64, why string) (Agreement, error) {

@@ -18,6 +18,7 @@ import (
 	"kakehashi/internal/fault"
 	"kakehashi/internal/ids"
 	"kakehashi/internal/strictjson"
+	"kakehashi/internal/watch"
 	"kakehashi/participant"
 	"kakehashi/policy"
 	"kakehashi/process"
@@ -59,17 +60,26 @@ type Config struct {
 	DB       store.DB
 	Policy   *policy.Engine
 	Evidence *evidence.Log
+	Watch    *watch.Hub // tells and hears of changed datasets; nil: nobody else is told
 	Now      func() time.Time
 }
+
+// Changed is the kind of the changes that tell of a dataset published or withdrawn.
+const Changed = "dataset"
+
+// believed is how long an offer in memory is believed while there are other
+// replicas: what one of them withdrew, and never told for it died, is seen then.
+const believed = 500 * time.Millisecond
 
 // Room is the catalogues of all participants of a node.
 type Room struct {
 	c       Config
 	scanned int // datasets looked at for one page of a query
 
-	mu     sync.RWMutex
-	offers map[offerKey]published // offers are immutable; withdrawn ones are dropped here
-	http   map[string]string      // by service: its format that HttpData-PULL stands for as well
+	mu      sync.RWMutex
+	offers  map[offerKey]published // offers are immutable; withdrawn ones are dropped here
+	changes int64                  // counts them, so that what was read before one is not kept after it
+	http    map[string]string      // by service: its format that HttpData-PULL stands for as well
 }
 
 type offerKey struct {
@@ -80,6 +90,7 @@ type offerKey struct {
 type published struct {
 	dataset Dataset
 	offer   Offer
+	at      time.Time
 }
 
 // maxCached bounds the offers that are kept in memory; past it the cache starts anew.
@@ -87,7 +98,12 @@ const maxCached = 10_000
 
 // Open makes the room; the tables exist by Schema.
 func Open(c Config) *Room {
-	return &Room{c: c, scanned: maxScanned, offers: map[offerKey]published{}, http: map[string]string{}}
+	if c.Watch == nil {
+		c.Watch = watch.New()
+	}
+	r := &Room{c: c, scanned: maxScanned, offers: map[offerKey]published{}, http: map[string]string{}}
+	c.Watch.Elsewhere(Changed, func(watch.Change, bool) { r.forget() })
+	return r
 }
 
 // Publish writes a dataset and its offers in the caller's unit, with its leaf.
@@ -116,6 +132,7 @@ func (r *Room) Publish(tx store.Tx, p participant.ID, d Dataset) (Dataset, error
 	if err := r.save(tx, p, &d, now); err != nil {
 		return d, err
 	}
+	tx.AfterCommit(func() { r.tell(p, d.ID, "published", now) })
 	first := d.Offers[0]
 	return d, r.c.Evidence.Append(tx, p, evidence.Leaf{
 		Type: "kh.catalog.published", Process: d.ID, Version: d.Version, At: now,
@@ -134,9 +151,12 @@ func (r *Room) Withdraw(tx store.Tx, p participant.ID, id string) error {
 	if err := r.withdraw(tx, p, id, now); err != nil {
 		return err
 	}
-	for _, o := range d.Offers {
-		tx.AfterCommit(func() { r.forget(p, o.ID) })
-	}
+	tx.AfterCommit(func() {
+		for _, o := range d.Offers {
+			r.forget(offerKey{p, o.ID})
+		}
+		r.tell(p, id, "withdrawn", now)
+	})
 	return r.c.Evidence.Append(tx, p, evidence.Leaf{
 		Type: "kh.catalog.withdrawn", Process: id, Version: d.Version, At: now,
 		Facts: map[string]string{"dataset": id},
@@ -150,8 +170,10 @@ func (r *Room) Offer(ctx context.Context, p participant.ID, id string) (Dataset,
 	key := offerKey{p, id}
 	r.mu.RLock()
 	hit, ok := r.offers[key]
+	before := r.changes
 	r.mu.RUnlock()
-	if ok {
+	now := r.c.Now()
+	if ok && (!r.c.Watch.Shared() || now.Sub(hit.at) < believed) {
 		return hit.dataset, hit.offer, nil
 	}
 	var d Dataset
@@ -165,18 +187,32 @@ func (r *Room) Offer(ctx context.Context, p participant.ID, id string) (Dataset,
 		return Dataset{}, Offer{}, err
 	}
 	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.changes != before {
+		return d, o, nil
+	}
 	if len(r.offers) >= maxCached {
 		clear(r.offers)
 	}
-	r.offers[key] = published{d, o}
-	r.mu.Unlock()
+	r.offers[key] = published{d, o, now}
 	return d, o, nil
 }
 
-func (r *Room) forget(p participant.ID, offer string) {
+// forget drops offers that are in force no more, or all.
+func (r *Room) forget(gone ...offerKey) {
 	r.mu.Lock()
-	delete(r.offers, offerKey{p, offer})
-	r.mu.Unlock()
+	defer r.mu.Unlock()
+	r.changes++
+	for _, k := range gone {
+		delete(r.offers, k)
+	}
+	if len(gone) == 0 {
+		clear(r.offers)
+	}
+}
+
+func (r *Room) tell(p participant.ID, dataset, state string, at time.Time) {
+	r.c.Watch.Publish(watch.Change{Participant: string(p), Kind: Changed, ID: dataset, State: state, At: at})
 }
 
 // Dataset reads one dataset with its offers in force; fault.NotFound if there is

@@ -36,7 +36,7 @@ func (r *Room) save(tx store.Tx, p participant.ID, d *Dataset, now time.Time) er
 	was := make(map[string]Offer, len(old))
 	for _, o := range old {
 		was[o.ID] = o
-		tx.AfterCommit(func() { r.forget(p, o.ID) })
+		tx.AfterCommit(func() { r.forget(offerKey{p, o.ID}) })
 	}
 	if err := tx.Exec(`UPDATE catalog_offers SET withdrawn = $3 WHERE participant = $1 AND dataset = $2 AND withdrawn = 0`,
 		string(p), d.ID, now.UnixMicro()); err != nil {

@@ -62,19 +62,25 @@ func (p *Plane) admit(ctx context.Context, token string, f Facts, reset func()) 
 // join begins one use of a grant that may says is allowed, if the grant is open
 // and the terms permit it.
 func (p *Plane) join(ctx context.Context, id string, may func(record) error, reset func()) (*Session, error) {
+	began := p.c.Now()
 	for {
 		l, err := p.known(ctx, id)
 		if err != nil {
 			return nil, err
 		}
 		p.mu.Lock()
-		r := l.record
+		r, read := l.record, l.read
 		p.mu.Unlock()
-		if err := may(r); err != nil {
-			return nil, err
+		err = may(r)
+		if err == nil && r.State != StateOpen {
+			err = refusal(r.State, r.Why)
 		}
-		if r.State != StateOpen {
-			return nil, refusal(r.State, r.Why)
+		if err != nil && read.Before(began) && p.c.Watch.Shared() { // opened again, or with a new token, by another replica?
+			p.stale(id)
+			continue
+		}
+		if err != nil {
+			return nil, err
 		}
 		if err := p.judge(ctx, l); err != nil {
 			return nil, err
@@ -94,6 +100,7 @@ func (p *Plane) join(ctx context.Context, id string, may func(record) error, res
 		}
 		l.sessions[s] = struct{}{}
 		p.sessions.Add(1)
+		p.ticks()
 		s.watch()
 		p.mu.Unlock()
 		return s, nil

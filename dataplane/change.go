@@ -94,7 +94,10 @@ func (p *Plane) Stop(tx store.Tx, who participant.ID, grant, why string) error {
 	if err := p.leaf(tx, "kh.grant.closed", r.Grant, facts, ""); err != nil {
 		return err
 	}
-	tx.AfterCommit(func() { p.forget(grant, StateClosed, why) })
+	tx.AfterCommit(func() {
+		p.forget(grant, StateClosed, why)
+		p.tell(who, grant, StateClosed)
+	})
 	return nil
 }
 
@@ -142,7 +145,10 @@ func (p *Plane) Suspend(tx store.Tx, who participant.ID, grant, why string) erro
 	if err := p.leaf(tx, "kh.grant.suspended", r.Grant, map[string]string{"why": why}, ""); err != nil {
 		return err
 	}
-	tx.AfterCommit(func() { p.forget(grant, StateSuspended, why) })
+	tx.AfterCommit(func() {
+		p.forget(grant, StateSuspended, why)
+		p.tell(who, grant, StateSuspended)
+	})
 	return nil
 }
 
@@ -166,7 +172,10 @@ func (p *Plane) Reopen(tx store.Tx, who participant.ID, grant string) error {
 	if err := p.leaf(tx, "kh.grant.resumed", r.Grant, map[string]string{}, ""); err != nil {
 		return err
 	}
-	tx.AfterCommit(func() { p.stale(grant) })
+	tx.AfterCommit(func() {
+		p.stale(grant)
+		p.tell(who, grant, StateOpen)
+	})
 	return nil
 }
 
@@ -198,7 +207,10 @@ func (p *Plane) renew(tx store.Tx, who participant.ID, grant, from, typ string) 
 	if err := p.leaf(tx, typ, r.Grant, facts, ""); err != nil {
 		return Access{}, err
 	}
-	tx.AfterCommit(func() { p.stale(grant) })
+	tx.AfterCommit(func() {
+		p.stale(grant)
+		p.tell(who, grant, StateOpen)
+	})
 	return Access{Grant: grant, Address: r.Address, Token: token}, nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"kakehashi/internal/fault"
+	"kakehashi/internal/watch"
 	"kakehashi/participant"
 	"kakehashi/store"
 )
@@ -37,6 +38,8 @@ type Config struct {
 	DB           store.DB
 	Gate         Gate
 	Evidence     Recorder
+	Watch        *watch.Hub // tells and hears of changed grants; nil: nobody else is told
+	Replicas     Replicas   // nil: nobody else
 	Participants func(participant.ID) (participant.Participant, bool)
 	Formats      []Format
 	// Folder is where received bodies lie, each under the id of its grant; "":
@@ -63,10 +66,14 @@ type Plane struct {
 	timer   *time.Timer          // next sweep; armed only while windows are open
 	due     time.Time
 	closing bool
-	taking  map[string]bool // grants whose body is being received
+	taking  map[string]bool  // grants whose body is being received
+	doubted map[string]*live // in use, and to be read again
+	looking bool             // look runs
+	ticking bool
+	ticker  *time.Timer
 
 	sweeping sync.Mutex     // one sweep at a time
-	sessions sync.WaitGroup // running sessions
+	sessions sync.WaitGroup // running sessions, and look
 }
 
 type formatKey struct{ service, name string }
@@ -87,8 +94,8 @@ type live struct {
 }
 
 // New makes the plane and closes what a crash left: each window that is still
-// open is put on record as "at most" its limit. One plane at a time may run on
-// a store.
+// open and whose replica is gone is put on record as "at most" its limit. One plane
+// a replica may run on a store.
 func New(ctx context.Context, c Config) (*Plane, error) {
 	if c.Now == nil {
 		c.Now = time.Now
@@ -99,7 +106,14 @@ func New(ctx context.Context, c Config) (*Plane, error) {
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
-	p := &Plane{c: c, formats: map[formatKey]*Format{}, live: map[string]*live{}, open: map[*window]struct{}{}, taking: map[string]bool{}}
+	if c.Watch == nil {
+		c.Watch = watch.New()
+	}
+	if c.Replicas == nil {
+		c.Replicas = single{}
+	}
+	p := &Plane{c: c, formats: map[formatKey]*Format{}, live: map[string]*live{}, open: map[*window]struct{}{}, taking: map[string]bool{},
+		doubted: map[string]*live{}}
 	for i := range c.Formats {
 		f := &c.Formats[i]
 		word, dir, _ := strings.Cut(f.Name, "-")
@@ -115,12 +129,10 @@ func New(ctx context.Context, c Config) (*Plane, error) {
 	if p.c.MaxReceived <= 0 {
 		p.c.MaxReceived = 4 << 30
 	}
-	if err := p.sweepParts(); err != nil {
-		return nil, fmt.Errorf("remove what a crash left of received bodies: %w", err)
+	if err := p.adopt(ctx, true); err != nil {
+		return nil, fmt.Errorf("take over what a crash left: %w", err)
 	}
-	if err := p.recover(ctx); err != nil {
-		return nil, fmt.Errorf("close the windows that a crash left open: %w", err)
-	}
+	c.Watch.Elsewhere(Changed, p.heard)
 	return p, nil
 }
 
@@ -141,8 +153,10 @@ func (p *Plane) Close(ctx context.Context) error {
 	}
 	err := p.Flush(ctx)
 	p.mu.Lock()
-	if p.timer != nil {
-		p.timer.Stop()
+	for _, t := range []*time.Timer{p.timer, p.ticker} {
+		if t != nil {
+			t.Stop()
+		}
 	}
 	p.mu.Unlock()
 	return err
@@ -237,12 +251,15 @@ func (p *Plane) remember(id string) *live {
 func (p *Plane) forget(id, state, why string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	l := p.live[id]
-	if l == nil {
-		return
+	if l := p.live[id]; l != nil {
+		p.drop(l, state, why)
 	}
+}
+
+// drop is forget of an entry that is there. p.mu is held.
+func (p *Plane) drop(l *live, state, why string) {
 	l.dead = true
-	delete(p.live, id)
+	delete(p.live, l.ID)
 	p.cut(l, refusal(state, why))
 	if l.window != nil {
 		p.seal(l.window)

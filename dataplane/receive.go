@@ -76,7 +76,9 @@ func (p *Plane) body(r *http.Request, path string, s *Session) (Moved, error) {
 	}
 	moved := Moved{Bytes: in.n, Digest: in.digest(), File: file}
 	if err := p.keep(s, moved); err != nil {
-		if file != "" {
+		// A replica that was faster has put its body under the same name where the
+		// folder is shared: that one stays.
+		if file != "" && !errors.Is(err, fault.AlreadyReceived) {
 			err = errors.Join(err, os.Remove(file))
 		}
 		return Moved{}, err
@@ -119,7 +121,7 @@ func (p *Plane) toFile(file string, h http.Header, in *reader) (err error) {
 	if err := os.MkdirAll(p.c.Folder, 0o700); err != nil {
 		return cannotKeep(err)
 	}
-	f, err := os.CreateTemp(p.c.Folder, filepath.Base(file)+".*"+partOf)
+	f, err := os.CreateTemp(p.c.Folder, p.partName(filepath.Base(file)))
 	if err != nil {
 		return cannotKeep(err)
 	}
@@ -168,7 +170,11 @@ func (p *Plane) keep(s *Session, m Moved) error {
 		err := tx.QueryRow(sqlReceived, string(s.Participant), s.ID, m.Digest).Scan(&id)
 		if errors.Is(err, store.ErrNotFound) {
 			r, err := p.row(tx, s.Participant, s.ID)
-			if err == nil {
+			switch {
+			case err != nil:
+			case r.received != "": // at another replica
+				err = fault.AlreadyReceived.At(r.received)
+			default:
 				err = refusal(r.State, r.Why)
 			}
 			return err
@@ -194,18 +200,6 @@ func (p *Plane) keep(s *Session, m Moved) error {
 		return fmt.Errorf("put a received body on record: %w", err)
 	}
 	return nil
-}
-
-// sweepParts removes what a crash left of bodies that were not whole.
-func (p *Plane) sweepParts() error {
-	if p.c.Folder == "" {
-		return nil
-	}
-	left, err := filepath.Glob(filepath.Join(p.c.Folder, "*"+partOf))
-	for _, file := range left {
-		err = errors.Join(err, os.Remove(file))
-	}
-	return err
 }
 
 // reader counts and hashes a body, and lets no byte in without a window.

@@ -38,15 +38,17 @@ const (
 	// grant that anybody closes at the same time opens no window.
 	sqlWindowAllow = `UPDATE dataplane_grants SET generation = generation
 		WHERE participant = $1 AND id = $2 AND state = 'open' RETURNING id`
-	sqlWindowOpen = `INSERT INTO dataplane_windows (participant, grant_id, id, opened, closed, bytes, items, requests, state)
-		VALUES ($1, $2, $3, $4, 0, 0, 0, 0, 'open')`
+	sqlWindowOpen = `INSERT INTO dataplane_windows (participant, grant_id, id, opened, closed, bytes, items, requests, state, owner)
+		VALUES ($1, $2, $3, $4, 0, 0, 0, 0, 'open', $5)`
+	// Of all participants: a replica serves them all.
+	sqlOwners      = `SELECT DISTINCT owner FROM dataplane_windows WHERE state = 'open' AND participant <> ''`
 	sqlWindowClose = `UPDATE dataplane_windows SET state = $8, closed = $4, bytes = $5, items = $6, requests = $7
 		WHERE participant = $1 AND grant_id = $2 AND id = $3 AND state = 'open' RETURNING opened`
 	sqlCount = `UPDATE dataplane_grants SET bytes = bytes + $3, items = items + $4, requests = requests + $5
 		WHERE participant = $1 AND id = $2`
 	sqlLeftOpen = `SELECT w.id, w.opened, g.participant, g.id, g.transfer, g.agreement, g.counterparty, g.dataset, g.service, g.format, g.way
 		FROM dataplane_windows w JOIN dataplane_grants g ON g.participant = w.participant AND g.id = w.grant_id
-		WHERE w.state = 'open' ORDER BY w.participant, w.id LIMIT 200`
+		WHERE w.state = 'open' AND w.owner = $1 ORDER BY w.participant, w.id LIMIT 200`
 )
 
 // record is a row of dataplane_grants.

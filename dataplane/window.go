@@ -149,7 +149,7 @@ func (p *Plane) openWindow(s *Session) (*window, error) {
 		if err := tx.QueryRow(sqlWindowAllow, string(s.Participant), s.ID).Scan(&id); err != nil {
 			return err
 		}
-		return tx.Exec(sqlWindowOpen, string(s.Participant), s.ID, w.id, p.c.Now().UnixMicro())
+		return tx.Exec(sqlWindowOpen, string(s.Participant), s.ID, w.id, p.c.Now().UnixMicro(), p.c.Replicas.ID())
 	})
 	switch {
 	case err == nil:
@@ -338,12 +338,12 @@ func (p *Plane) closeRow(tx store.Tx, g Grant, id, state string, bytes, items, r
 
 const stateAtMost = "at-most"
 
-// recover closes the windows that a crash left open at their limit.
-func (p *Plane) recover(ctx context.Context) error {
+// recover closes the windows that an owner who is gone left open, at their limit.
+func (p *Plane) recover(ctx context.Context, owner string) error {
 	for {
 		n := 0
 		err := p.c.DB.Update(ctx, func(tx store.Tx) error {
-			rows, err := tx.Query(sqlLeftOpen)
+			rows, err := tx.Query(sqlLeftOpen, owner)
 			if err != nil {
 				return err
 			}
@@ -373,6 +373,6 @@ func (p *Plane) recover(ctx context.Context) error {
 		if err != nil || n == 0 {
 			return err
 		}
-		p.c.Log.Warn("windows of use were open when the node stopped; recorded as at most their limit", "windows", n)
+		p.c.Log.Warn("windows of use were open when the node stopped; recorded as at most their limit", "windows", n, "replica", owner)
 	}
 }

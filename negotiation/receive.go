@@ -153,7 +153,7 @@ func (r *Room) again(ctx context.Context, q Process, caller identity.Caller) (pr
 	// What the first answer would have woken may still wait for it.
 	out, err := reply(q, 200)
 	out.Lanes = []string{q.ID}
-	reminds := q.Last != nil && q.State != Terminated && r.reminders.Begin(q.ID)
+	reminds := q.Last != nil && q.State != Terminated && r.reminders.Begin(q.ID, r.c.Now())
 	if reminds {
 		out.Lanes = append(out.Lanes, q.RemindLane())
 	}

@@ -114,7 +114,7 @@ func Open(c Config) (*Room, error) {
 	if r.c.Remind <= 0 {
 		r.c.Remind = process.RemindAfter
 	}
-	r.quota = process.NewQuota(c.MaxOpen, r.book.CountOpen)
+	r.quota = process.NewQuota(c.MaxOpen, r.book.CountOpen, c.Watch.Shared)
 	c.Outbox.Handle(JobSend, r.send, outbox.OnFail(r.failed), outbox.About(process.About))
 	c.Outbox.Handle(JobRemind, r.remind, outbox.About(process.About), outbox.OnFail(func(outbox.Job, error) func(store.Tx) error {
 		return func(store.Tx) error { return nil } // the counterpart may ask again

@@ -191,6 +191,8 @@ func (n *Node) openRooms(ctx context.Context) error {
 	n.outbox = outbox.New(outbox.Config{DB: n.db, Replicas: n.replicas, Watch: hub, Log: log, Now: now, GiveUp: s.RetryFor})
 	n.replicas.Own(n.outbox)
 	n.replicas.Connect(hub)
+	hub.Company(func() bool { return !n.replicas.Alone() })
+	n.replicas.OnTaken(func(ctx context.Context) { n.taken(ctx, hub) })
 	hub.Elsewhere(outbox.LaneKind, n.outbox.Heard)
 	way := guard.New(guard.Config{Dev: s.Development, Allow: s.AllowNetworks, Timeout: s.OutgoingTimeout})
 	n.closer = append(n.closer, func(context.Context) error { way.Close(); return nil })
@@ -206,24 +208,24 @@ func (n *Node) openRooms(ctx context.Context) error {
 		Now: now, Rand: rand.Reader, Log: log}); err != nil {
 		return err
 	}
-	partners, err := partner.Open(partner.Config{DB: n.db, HTTP: way.HTTP(), Resolver: resolver, Now: now, Log: log, Dev: s.Development})
+	partners, err := partner.Open(partner.Config{DB: n.db, Watch: hub, HTTP: way.HTTP(), Resolver: resolver, Now: now, Log: log, Dev: s.Development})
 	if err != nil {
 		return err
 	}
 	n.closer = append(n.closer, partners.Close)
-	accounts, err := account.Open(account.Config{DB: n.db, Now: now, Rand: rand.Reader})
+	accounts, err := account.Open(account.Config{DB: n.db, Watch: hub, Now: now, Rand: rand.Reader})
 	if err != nil {
 		return err
 	}
-	n.agreements = agreement.Open(agreement.Config{DB: n.db, Evidence: n.evidence, Now: now})
+	n.agreements = agreement.Open(agreement.Config{DB: n.db, Evidence: n.evidence, Watch: hub, Now: now})
 	engine := policy.New(policy.Config{Agreements: n.agreements, Now: now})
-	offers := catalog.Open(catalog.Config{DB: n.db, Policy: engine, Evidence: n.evidence, Now: now})
+	offers := catalog.Open(catalog.Config{DB: n.db, Policy: engine, Evidence: n.evidence, Watch: hub, Now: now})
 
 	running, formats, err := n.openServices(offers)
 	if err != nil {
 		return err
 	}
-	if n.plane, err = dataplane.New(ctx, dataplane.Config{DB: n.db, Gate: engine, Evidence: n.evidence, Participants: n.participants.Get,
+	if n.plane, err = dataplane.New(ctx, dataplane.Config{DB: n.db, Gate: engine, Evidence: n.evidence, Watch: hub, Replicas: n.replicas, Participants: n.participants.Get,
 		Formats: formats, Folder: filepath.Join(s.Data, receivedFolder), MaxReceived: int64(s.MaxReceivedBytes), HTTP: way.Stream(),
 		Received: func(tx store.Tx, g dataplane.Grant, m dataplane.Moved) error { return n.transfers.Received(tx, g, m) },
 		Now:      now, Rand: rand.Reader, Log: log}); err != nil {
@@ -274,6 +276,16 @@ func (n *Node) openRooms(ctx context.Context) error {
 		Negotiations: negotiations, Transfers: n.transfers, Evidence: n.evidence, Outbox: n.outbox, Access: engine.Access, EndAgreement: n.EndAgreement, Now: now, Log: log, Secure: s.TLS()}))
 	n.admin = mux
 	return nil
+}
+
+// taken reads what only a replica that is gone had in memory, and has everything
+// read again that it may have changed without telling.
+func (n *Node) taken(ctx context.Context, hub *watch.Hub) {
+	hub.Missed()
+	n.transfers.Reload()
+	if err := n.plane.Reload(ctx); err != nil {
+		n.c.Log.WarnContext(ctx, "what a replica left in the data plane waits for the next start or the next replica that goes", "err", err)
+	}
 }
 
 // home names the data folder, which is this program's while it runs: who starts

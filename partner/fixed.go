@@ -63,6 +63,7 @@ func (r *Room) Fix(ctx context.Context, p participant.ID, who Partner) (Partner,
 	for _, n := range []string{who.DID, who.Title, who.Base, before.Title, before.Base} {
 		r.found.Forget(name{p, n})
 	}
+	r.moved(p, who.DID)
 	if before.Base == "" {
 		r.expectPause(p, who.DID)
 	}

@@ -16,11 +16,13 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"kakehashi/did"
 	"kakehashi/internal/fault"
 	"kakehashi/internal/recent"
+	"kakehashi/internal/watch"
 	"kakehashi/participant"
 	"kakehashi/store"
 )
@@ -44,6 +46,7 @@ type Partner struct {
 // counterpart's choice.
 type Config struct {
 	DB       store.DB
+	Watch    *watch.Hub // tells and hears of addresses and pauses; nil: nobody else is told
 	HTTP     *http.Client
 	Resolver Resolver
 	Now      func() time.Time
@@ -63,8 +66,16 @@ const (
 type Room struct {
 	c     Config
 	found *recent.Of[name, found]
+	epoch atomic.Int64 // grows when another replica changed an address
 	seen  seen
 }
+
+// Changed is the kind of the changes that tell of a counterpart: of its address, or
+// with the state "pause" of the pause that was learned for it, whose microseconds
+// are the version.
+const Changed = "partner"
+
+const newPause = "pause"
 
 type name struct {
 	participant participant.ID
@@ -87,6 +98,9 @@ func Open(c Config) (*Room, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
+	if c.Watch == nil {
+		c.Watch = watch.New()
+	}
 	r := &Room{c: c, found: recent.New[name, found](remembered)}
 	r.seen.known = map[key]*state{}
 	pauses, err := r.pauses(context.Background())
@@ -96,7 +110,25 @@ func Open(c Config) (*Room, error) {
 	for k, d := range pauses {
 		r.seen.known[k] = &state{pause: d}
 	}
+	c.Watch.Elsewhere(Changed, r.heard)
 	return r, nil
+}
+
+// heard takes over the pause that another replica learned, or forgets the
+// addresses that were found. A pause that was missed is learned here, or read at
+// the next start.
+func (r *Room) heard(c watch.Change, lost bool) {
+	if !lost && c.State == newPause {
+		r.seen.hear(key{participant.ID(c.Participant), c.ID}, time.Duration(c.Version)*time.Microsecond)
+		return
+	}
+	r.epoch.Add(1)
+	r.found.Clear()
+}
+
+// moved tells that the address or title of a counterpart is another one.
+func (r *Room) moved(p participant.ID, who string) {
+	r.c.Watch.Publish(watch.Change{Participant: string(p), Kind: Changed, ID: who, At: r.c.Now()})
 }
 
 // Resolve finds a counterpart whose address people have fixed, and asks nobody;
@@ -118,6 +150,7 @@ func (r *Room) Resolve(ctx context.Context, p participant.ID, who string) (Partn
 	if f, ok := r.found.Get(name{p, who}); ok && now.Before(f.until) {
 		return f.Partner, nil
 	}
+	epoch := r.epoch.Load()
 	got, err := r.resolve(ctx, p, who)
 	if err != nil {
 		return Partner{}, fmt.Errorf("find the counterpart %s: %w", shown(who), err)
@@ -131,6 +164,9 @@ func (r *Room) Resolve(ctx context.Context, p participant.ID, who string) (Partn
 		got = kept
 	}
 	r.found.Put(name{p, who}, found{got, now.Add(fresh)})
+	if r.epoch.Load() != epoch {
+		r.found.Forget(name{p, who})
+	}
 	return got, nil
 }
 
@@ -178,6 +214,7 @@ func (r *Room) Pin(ctx context.Context, p participant.ID, who Partner) error {
 		return fmt.Errorf("pin the counterpart %s: %w", who.DID, err)
 	}
 	r.found.Forget(name{p, who.DID})
+	r.moved(p, who.DID)
 	return nil
 }
 

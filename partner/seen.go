@@ -33,11 +33,12 @@ type key struct {
 
 // state is what memory knows of a counterpart beyond its address.
 type state struct {
-	note  []byte
-	size  int64
-	at    time.Time
-	pause time.Duration
-	taken int // in a row, since the pause changed
+	note    []byte
+	size    int64
+	at      time.Time
+	pause   time.Duration
+	taken   int  // in a row, since the pause changed
+	learned bool // the pause was learned here, and is not written yet
 	// What the next flush writes; in flight it is clean.
 	dirty bool
 }
@@ -123,7 +124,21 @@ func (r *Room) LearnPause(p participant.ID, name string, tooEarly bool) {
 		}
 	}
 	if st.pause != was {
+		st.learned = true
 		r.soil(k, st)
+	}
+}
+
+// hear takes over a pause that another replica learned, unless this one has
+// learned since.
+func (s *seen) hear(k key, pause time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.known[k] == nil && pause == 0 {
+		return
+	}
+	if st := s.get(k); !st.learned {
+		st.pause, st.taken = max(min(pause, maxPause), 0), 0
 	}
 }
 
@@ -138,7 +153,7 @@ func (r *Room) expectPause(p participant.ID, name string) {
 		return
 	}
 	st := s.get(k)
-	st.pause = fixedPause
+	st.pause, st.learned = fixedPause, true
 	r.soil(k, st)
 }
 
@@ -203,6 +218,7 @@ func (r *Room) Flush(ctx context.Context) error {
 			s.mu.Lock()
 			for i := range batch {
 				if st := s.known[batch[i].key]; st != nil {
+					st.learned = st.learned || batch[i].learned
 					r.soil(batch[i].key, st)
 				}
 			}
@@ -240,8 +256,8 @@ func (s *seen) take(most int) []note {
 	batch := make([]note, n)
 	for i, k := range s.dirty[:n] {
 		st := s.known[k]
-		st.dirty = false
 		batch[i] = note{k, *st}
+		st.dirty, st.learned = false, false
 	}
 	if s.dirty = s.dirty[n:]; len(s.dirty) == 0 {
 		s.dirty = nil

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"time"
 
+	"kakehashi/internal/watch"
 	"kakehashi/participant"
 	"kakehashi/store"
 )
@@ -28,7 +29,8 @@ ON CONFLICT (participant, did) DO UPDATE SET
 	base = CASE WHEN excluded.base = '' THEN partner_partners.base ELSE excluded.base END,
 	title = CASE WHEN excluded.title = '' THEN partner_partners.title ELSE excluded.title END,
 	seen = excluded.seen`
-	// The larger log wins, whatever memory held after a restart.
+	// The larger log wins, whatever memory held after a restart; a pause that was not
+	// learned here is left as another replica wrote it.
 	upsertSeen = `INSERT INTO partner_partners (participant, did, base, title, checkpoint, checkpoint_size, seen, pause_us)
 VALUES ($1, $2, '', '', $3, $4, $5, $6)
 ON CONFLICT (participant, did) DO UPDATE SET
@@ -37,7 +39,7 @@ ON CONFLICT (participant, did) DO UPDATE SET
 	checkpoint_size = CASE WHEN excluded.checkpoint_size >= partner_partners.checkpoint_size
 		THEN excluded.checkpoint_size ELSE partner_partners.checkpoint_size END,
 	seen = CASE WHEN excluded.seen > partner_partners.seen THEN excluded.seen ELSE partner_partners.seen END,
-	pause_us = excluded.pause_us
+	pause_us = CASE WHEN $7 = 1 THEN excluded.pause_us ELSE partner_partners.pause_us END
 RETURNING checkpoint_size`
 )
 
@@ -85,7 +87,11 @@ func (r *Room) write(ctx context.Context, batch []note) error {
 			if sum == nil {
 				sum = []byte{}
 			}
-			err := tx.QueryRow(upsertSeen, string(n.participant), n.did, sum, n.size, at, n.pause.Microseconds()).Scan(&newest[i])
+			learned := int64(0)
+			if n.learned {
+				learned = 1
+			}
+			err := tx.QueryRow(upsertSeen, string(n.participant), n.did, sum, n.size, at, n.pause.Microseconds(), learned).Scan(&newest[i])
 			if err != nil {
 				return err
 			}
@@ -96,6 +102,10 @@ func (r *Room) write(ctx context.Context, batch []note) error {
 		return err
 	}
 	for i, n := range batch {
+		if n.learned {
+			r.c.Watch.Publish(watch.Change{Participant: string(n.participant), Kind: Changed, ID: n.did, State: newPause,
+				Version: n.pause.Microseconds(), At: r.c.Now()})
+		}
 		if n.state.note != nil && newest[i] > n.size {
 			r.c.Log.Warn("a counterpart's evidence log is shorter than it was before",
 				"participant", n.participant, "counterparty", n.did, "size", n.size, "before", newest[i])

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"kakehashi/internal/fault"
@@ -32,17 +33,23 @@ func (h Head) Base() Head { return h }
 type Watch interface {
 	Publish(watch.Change)
 	Subscribe(watch.Filter) *watch.Sub
+	// Elsewhere has f called with the changes that other replicas make.
+	Elsewhere(kind string, f func(c watch.Change, lost bool))
+	// Shared says that there are other replicas.
+	Shared() bool
 }
 
 // Book is the processes of one room: its tables NAME_processes and NAME_waiting,
-// and a memory of those that were read or written last. The memory may be behind
-// another replica; Save compares the version, so only the table decides.
+// and a memory of those that were read or written last. The memory forgets what
+// another replica changed once that tells so, and may be behind it for a moment;
+// Save compares the version, so only the table decides.
 type Book[P Kept] struct {
 	name   string
 	db     store.DB
 	watch  Watch
 	decode func(Head, []byte) (P, error)
 	known  *recent.Of[key, P]
+	epoch  atomic.Int64 // grows with each change of another replica
 
 	insert, save, read, wait, goOn, count, total, feed string
 }
@@ -69,7 +76,7 @@ const columns = `id, role, counterparty, peer_pid, start_key, state, version, ag
 // head, with *format.Newer.
 func NewBook[P Kept](name string, db store.DB, w Watch, decode func(Head, []byte) (P, error)) *Book[P] {
 	of := func(text string) string { return strings.ReplaceAll(text, "{name}", name) }
-	return &Book[P]{
+	b := &Book[P]{
 		name: name, db: db, watch: w, decode: decode, known: recent.New[key, P](maxKnown),
 		insert: of(`INSERT INTO {name}_processes (participant, ` + columns + `)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`),
@@ -83,6 +90,18 @@ func NewBook[P Kept](name string, db store.DB, w Watch, decode func(Head, []byte
 			AND state <> 'FINALIZED' AND state <> 'COMPLETED' AND state <> 'TERMINATED'`), // as the index has it
 		feed: feedOf(name),
 	}
+	w.Elsewhere(name, b.heard)
+	return b
+}
+
+// heard forgets what another replica has changed.
+func (b *Book[P]) heard(c watch.Change, lost bool) {
+	b.epoch.Add(1) // first, so that whoever reads meanwhile keeps nothing
+	if lost {
+		b.known.Clear()
+		return
+	}
+	b.known.ForgetIf(key{participant.ID(c.Participant), c.ID}, func(q P) bool { return q.Base().Version < c.Version })
 }
 
 // Insert keeps a new process; store.ErrConflict when the counterpart's pid or the
@@ -202,6 +221,7 @@ func null(s string) any {
 
 // Get reads one process by our pid; fault.NotFound if there is none.
 func (b *Book[P]) Get(ctx context.Context, p participant.ID, id string) (q P, err error) {
+	epoch := b.epoch.Load()
 	err = b.db.View(ctx, func(tx store.Tx) error {
 		q, err = b.Load(tx, p, id)
 		return err
@@ -213,6 +233,9 @@ func (b *Book[P]) Get(ctx context.Context, p participant.ID, id string) (q P, er
 		return q, fmt.Errorf("read %s %s: %w", b.name, id, err)
 	}
 	b.Remember(q)
+	if b.epoch.Load() != epoch { // it may be this one that was changed, after it was read
+		b.Forget(p, id)
+	}
 	return q, nil
 }
 
@@ -253,16 +276,31 @@ func (b *Book[P]) Ring(q P) {
 func (b *Book[P]) Await(ctx context.Context, p participant.ID, id string, done func(P) bool) (P, error) {
 	sub := b.watch.Subscribe(watch.Filter{Participant: string(p), Kind: b.name, ID: id})
 	defer sub.Close()
-	q, _, err := b.Find(ctx, p, id)
+	q, err := b.atLeast(ctx, p, id, 0, b.watch.Shared())
 	for {
 		if err != nil || done(q) {
 			return q, err
 		}
-		if _, _, err := sub.Next(ctx); err != nil {
-			return q, err
+		changes, lost, err2 := sub.Next(ctx)
+		if err2 != nil {
+			return q, err2
 		}
-		q, _, err = b.Find(ctx, p, id)
+		version := int64(0)
+		for _, c := range changes {
+			version = max(version, c.Version)
+		}
+		q, err = b.atLeast(ctx, p, id, version, lost)
 	}
+}
+
+// atLeast is Find, past a memory that is older than version or not to be trusted.
+func (b *Book[P]) atLeast(ctx context.Context, p participant.ID, id string, version int64, doubt bool) (P, error) {
+	if !doubt {
+		if q, ok := b.Known(p, id); ok && q.Base().Version >= version {
+			return q, nil
+		}
+	}
+	return b.Get(ctx, p, id)
 }
 
 // Page reads at most limit (1 to MaxPage, else 100) of what a condition holds for,

@@ -12,13 +12,16 @@ import (
 // Quota bounds how many processes one counterpart may hold open with one of our
 // participants. It counts in memory what commits tell; the first question about a
 // counterpart reads the count. It is read again, once a second at most, before
-// one is refused: another replica may have ended what was opened here.
+// one is refused, for another replica may have ended what was opened here; and
+// while there are other replicas once a second in any case, for they open more.
 //
 // It bounds memory and disk, not to the last one: messages that arrive at the
-// same time may pass together.
+// same time, or within a second at several replicas, may pass together.
 type Quota struct {
 	most  int
 	count func(ctx context.Context, p participant.ID, counterparty string) (int, error)
+
+	shared func() bool // other replicas open processes too
 
 	now func() time.Time // replaced by tests
 
@@ -32,7 +35,7 @@ type tally struct {
 	read time.Time
 }
 
-// countAgain is how long a full count is believed.
+// countAgain is how long a count is believed that is full, or that others change.
 const countAgain = time.Second
 
 type held struct {
@@ -44,9 +47,9 @@ type held struct {
 const maxHeld = 10_000
 
 // NewQuota makes a quota of most open processes, 0 for none; count reads how many
-// a counterpart has open.
-func NewQuota(most int, count func(ctx context.Context, p participant.ID, counterparty string) (int, error)) *Quota {
-	return &Quota{most: most, count: count, now: time.Now, open: map[held]tally{}}
+// a counterpart has open, and shared says that there are other replicas.
+func NewQuota(most int, count func(ctx context.Context, p participant.ID, counterparty string) (int, error), shared func() bool) *Quota {
+	return &Quota{most: most, count: count, shared: shared, now: time.Now, open: map[held]tally{}}
 }
 
 // Admit refuses a further process with fault.TooManyOpen.
@@ -57,8 +60,8 @@ func (q *Quota) Admit(ctx context.Context, p participant.ID, counterparty string
 	k, now := held{p, counterparty}, q.now()
 	q.mu.Lock()
 	t, known := q.open[k]
-	again := known && t.n >= q.most && now.Sub(t.read) >= countAgain
-	if again { // the others who ask meanwhile are refused
+	again := known && now.Sub(t.read) >= countAgain && (t.n >= q.most || q.shared())
+	if again { // the others who ask meanwhile go by the old count
 		q.open[k] = tally{t.n, now}
 	}
 	q.mu.Unlock()

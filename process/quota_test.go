@@ -10,11 +10,13 @@ import (
 	"kakehashi/participant"
 )
 
+func alone() bool { return false }
+
 func TestAQuotaCountsWhatIsOpen(t *testing.T) {
 	t.Parallel()
 	asked := 0
 	now := time.Unix(0, 0)
-	q := NewQuota(3, func(context.Context, participant.ID, string) (int, error) { asked++; return 1, nil })
+	q := NewQuota(3, func(context.Context, participant.ID, string) (int, error) { asked++; return 1, nil }, alone)
 	q.now = func() time.Time { return now }
 	admit := func(counterparty string, want *fault.Kind) {
 		t.Helper()
@@ -37,7 +39,7 @@ func TestAQuotaCountsWhatIsOpen(t *testing.T) {
 	if asked != 2 {
 		t.Errorf("counted %d times", asked)
 	}
-	if err := NewQuota(0, nil).Admit(t.Context(), "tokyo", "a"); err != nil {
+	if err := NewQuota(0, nil, alone).Admit(t.Context(), "tokyo", "a"); err != nil {
 		t.Error(err)
 	}
 }
@@ -45,7 +47,7 @@ func TestAQuotaCountsWhatIsOpen(t *testing.T) {
 func TestAFullCountIsReadAgainBeforeItRefuses(t *testing.T) {
 	t.Parallel()
 	now, open, asked := time.Unix(0, 0), 2, 0
-	q := NewQuota(2, func(context.Context, participant.ID, string) (int, error) { asked++; return open, nil })
+	q := NewQuota(2, func(context.Context, participant.ID, string) (int, error) { asked++; return open, nil }, alone)
 	q.now = func() time.Time { return now }
 	steps := []struct {
 		after   time.Duration
@@ -67,10 +69,37 @@ func TestAFullCountIsReadAgainBeforeItRefuses(t *testing.T) {
 		}
 	}
 	broken := errors.New("no database")
-	q = NewQuota(2, func(context.Context, participant.ID, string) (int, error) { return 0, broken })
+	q = NewQuota(2, func(context.Context, participant.ID, string) (int, error) { return 0, broken }, alone)
 	for range 2 { // what was not counted is not believed
 		if err := q.Admit(t.Context(), "tokyo", "a"); !errors.Is(err, broken) {
 			t.Errorf("%v", err)
+		}
+	}
+}
+
+func TestWithOtherReplicasACountIsBelievedForASecond(t *testing.T) {
+	t.Parallel()
+	now, open, asked, shared := time.Unix(0, 0), 0, 0, true
+	q := NewQuota(2, func(context.Context, participant.ID, string) (int, error) { asked++; return open, nil }, func() bool { return shared })
+	q.now = func() time.Time { return now }
+	for i, s := range []struct {
+		after   time.Duration
+		open    int // as the other replica leaves it
+		shared  bool
+		refused bool
+		asked   int
+	}{
+		{0, 0, true, false, 1},
+		{time.Second / 2, 2, true, false, 1},
+		{time.Second / 2, 2, true, true, 2},
+		{time.Second, 1, true, false, 3},
+		{time.Hour, 2, false, false, 3}, // the other one left
+		{time.Hour, 2, true, true, 4},
+	} {
+		now, open, shared = now.Add(s.after), s.open, s.shared
+		err := q.Admit(t.Context(), "tokyo", "a")
+		if s.refused != errors.Is(err, fault.TooManyOpen) || !s.refused && err != nil || asked != s.asked {
+			t.Errorf("step %d: %v, counted %d times", i, err, asked)
 		}
 	}
 }

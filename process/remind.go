@@ -1,6 +1,7 @@
 package process
 
 import (
+	"maps"
 	"sync"
 	"time"
 
@@ -43,23 +44,33 @@ func (h Head) Reminding(kind, id string, due time.Time) (outbox.Job, error) {
 }
 
 // Reminders keeps a counterpart that repeats itself from piling them up: there is
-// one of a process at a time. The zero value is ready.
+// one of a process at a time, of this replica. Another one may see to it, so that
+// nobody says here that it ended: after a minute it counts as over. A reminder too
+// many reads the counterpart's state and sends nothing. The zero value is ready.
 type Reminders struct {
 	mu      sync.Mutex
-	waiting map[string]bool
+	waiting map[string]time.Time // since when
+	swept   time.Time
 }
 
+// overAfter is how long a reminder counts as waiting.
+const overAfter = time.Minute
+
 // Begin says whether a process has no reminder waiting yet; now it has.
-func (r *Reminders) Begin(id string) bool {
+func (r *Reminders) Begin(id string, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.waiting[id] {
+	if r.waiting == nil {
+		r.waiting, r.swept = map[string]time.Time{}, now
+	}
+	if now.Sub(r.swept) >= overAfter {
+		maps.DeleteFunc(r.waiting, func(_ string, at time.Time) bool { return now.Sub(at) >= overAfter })
+		r.swept = now
+	}
+	if at, ok := r.waiting[id]; ok && now.Sub(at) < overAfter {
 		return false
 	}
-	if r.waiting == nil {
-		r.waiting = map[string]bool{}
-	}
-	r.waiting[id] = true
+	r.waiting[id] = now
 	return true
 }
 

@@ -30,10 +30,23 @@ type ends struct {
 	mu   sync.Mutex
 	at   map[key]time.Time
 	wake chan struct{} // capacity 1: an earlier end than all before
+	read chan struct{} // capacity 1: some are known to the tables only
 	next time.Time
 }
 
-func newEnds() *ends { return &ends{at: map[key]time.Time{}, wake: make(chan struct{}, 1)} }
+func newEnds() *ends {
+	return &ends{at: map[key]time.Time{}, wake: make(chan struct{}, 1), read: make(chan struct{}, 1)}
+}
+
+// Reload has Run read the ends of all open transfers again: those of a replica that
+// is gone were in its memory. It does not wait. Several replicas may end the same
+// transfer then; one does, and the others find it ended.
+func (r *Room) Reload() {
+	select {
+	case r.ends.read <- struct{}{}:
+	default:
+	}
+}
 
 // set notes an end; zero is none.
 func (e *ends) set(k key, at time.Time) {
@@ -74,15 +87,7 @@ func (e *ends) due(now time.Time) (over []key, next time.Time) {
 // until ctx ends: a started pull is completed, since not every consumer does that
 // (decisions 25); any other is terminated with the reason.
 func (r *Room) Run(ctx context.Context, hosted []participant.ID) {
-	for _, p := range hosted {
-		for err := r.findEnds(ctx, p); err != nil && ctx.Err() == nil; err = r.findEnds(ctx, p) {
-			r.c.Log.ErrorContext(ctx, "when the terms of transfers end cannot be read; trying again", "participant", string(p), "err", err)
-			select {
-			case <-ctx.Done():
-			case <-time.After(again):
-			}
-		}
-	}
+	r.readEnds(ctx, hosted)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -91,6 +96,8 @@ func (r *Room) Run(ctx context.Context, hosted []participant.ID) {
 			return
 		case <-timer.C:
 		case <-r.ends.wake:
+		case <-r.ends.read:
+			r.readEnds(ctx, hosted)
 		}
 		now := r.c.Now()
 		over, next := r.ends.due(now)
@@ -105,7 +112,20 @@ func (r *Room) Run(ctx context.Context, hosted []participant.ID) {
 	}
 }
 
-// findEnds reads what was open when the node started.
+// readEnds reads all, until it succeeds.
+func (r *Room) readEnds(ctx context.Context, hosted []participant.ID) {
+	for _, p := range hosted {
+		for err := r.findEnds(ctx, p); err != nil && ctx.Err() == nil; err = r.findEnds(ctx, p) {
+			r.c.Log.ErrorContext(ctx, "when the terms of transfers end cannot be read; trying again", "participant", string(p), "err", err)
+			select {
+			case <-ctx.Done():
+			case <-time.After(again):
+			}
+		}
+	}
+}
+
+// findEnds reads what is open.
 func (r *Room) findEnds(ctx context.Context, p participant.ID) error {
 	after := ""
 	for {
@@ -155,6 +175,9 @@ func (r *Room) expire(ctx context.Context, k key) {
 		_, err = r.Terminate(ctx, k.p, k.id, TermsEnded, fault.Of(why).What("en"))
 	}
 	if err != nil && ctx.Err() == nil {
+		if now, lost := r.Get(ctx, k.p, k.id); lost == nil && now.State.Final() {
+			return // another replica ended it
+		}
 		r.later(ctx, k, q, err)
 	}
 }

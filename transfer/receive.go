@@ -169,7 +169,7 @@ func (r *Room) again(ctx context.Context, q Process, caller identity.Caller) (pr
 // askedAgain answers a repeat of a request. If we have started, the start is
 // repeated later where it was lost.
 func (r *Room) askedAgain(ctx context.Context, q Process, caller identity.Caller) (process.Reply, error) {
-	if q.Role != Provider || q.Last == nil || q.State.Final() || !r.reminders.Begin(q.ID) {
+	if q.Role != Provider || q.Last == nil || q.State.Final() || !r.reminders.Begin(q.ID, r.c.Now()) {
 		return r.again(ctx, q, caller)
 	}
 	out, err := reply(q, 200)

@@ -54,6 +54,8 @@ type Config struct {
 // Agreements finds what a transfer rests on; an unknown one is a fault.
 type Agreements interface {
 	Get(ctx context.Context, p participant.ID, id string) (agreement.Agreement, error)
+	// Hold refuses in the unit of a start what another replica has ended.
+	Hold(tx store.Tx, p participant.ID, id string) error
 }
 
 // Source is how a dataset is served.
@@ -135,10 +137,11 @@ func Open(c Config) (*Room, error) {
 	if r.c.Remind <= 0 {
 		r.c.Remind = process.RemindAfter
 	}
-	r.quota = process.NewQuota(c.MaxOpen, r.book.CountOpen)
+	r.quota = process.NewQuota(c.MaxOpen, r.book.CountOpen, c.Watch.Shared)
 	c.Outbox.Handle(JobSend, r.send, outbox.OnFail(r.failed), outbox.About(process.About))
 	c.Outbox.Handle(JobPush, r.push, outbox.OnFail(r.unpushed), outbox.About(process.About))
 	c.Outbox.Handle(JobFinish, r.finish, outbox.About(process.About))
+	c.Outbox.Handle(JobEnded, r.ended, outbox.About(aboutEnded))
 	c.Outbox.Handle(JobRemind, r.remind, outbox.About(process.About), outbox.OnFail(func(outbox.Job, error) func(store.Tx) error {
 		return func(store.Tx) error { return nil } // the counterpart may ask again
 	}))
@@ -227,8 +230,18 @@ func (r *Room) Terminate(ctx context.Context, p participant.ID, id, code, reason
 }
 
 // OnAgreementEnded terminates all transfers under an agreement in the unit that
-// ends it; their lanes are woken after the commit.
+// ends it; their lanes are woken after the commit. While there are other replicas,
+// a job looks again for one that was begun there at the same time.
 func (r *Room) OnAgreementEnded(tx store.Tx, p participant.ID, agreement, why string) error {
+	if r.c.Watch.Shared() {
+		if err := r.lookAgain(tx, p, agreement, why); err != nil {
+			return err
+		}
+	}
+	return r.endAll(tx, p, agreement, why)
+}
+
+func (r *Room) endAll(tx store.Tx, p participant.ID, agreement, why string) error {
 	open, err := r.underway(tx, p, agreement)
 	if err != nil {
 		return fmt.Errorf("find the transfers under agreement %s: %w", agreement, err)

@@ -178,6 +178,11 @@ func (r *Room) write(tx store.Tx, c *change) error {
 			return err
 		}
 	}
+	if c.fresh || c.start {
+		if err := r.c.Agreements.Hold(tx, who, q.Agreement); err != nil {
+			return err
+		}
+	}
 	turn := r.turn(c, &q)
 	if c.start {
 		access, err := r.open(tx, c, &q)

@@ -75,6 +75,27 @@ func (o *Of[K, V]) put(k K, v V) {
 	o.fresh[k] = v
 }
 
+// ForgetIf drops what is remembered under k if stale says so.
+func (o *Of[K, V]) ForgetIf(k K, stale func(V) bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	v, ok := o.fresh[k]
+	if !ok {
+		v, ok = o.stale[k]
+	}
+	if ok && stale(v) {
+		delete(o.fresh, k)
+		delete(o.stale, k)
+	}
+}
+
+// Clear drops everything.
+func (o *Of[K, V]) Clear() {
+	o.mu.Lock()
+	o.fresh, o.stale = map[K]V{}, nil
+	o.mu.Unlock()
+}
+
 // Forget drops k.
 func (o *Of[K, V]) Forget(k K) {
 	o.mu.Lock()

@@ -55,6 +55,7 @@ type Hub struct {
 
 	relay     atomic.Pointer[func(Change)]
 	elsewhere atomic.Pointer[[]hook] // replaced, never changed
+	company   atomic.Pointer[func() bool]
 }
 
 // hook is a memory that wants to hear of other replicas.
@@ -85,6 +86,16 @@ func (h *Hub) Relay(f func(Change)) {
 		return
 	}
 	h.relay.Store(&f)
+}
+
+// Company sets who tells whether other replicas are at work; until then, nobody is.
+func (h *Hub) Company(f func() bool) { h.company.Store(&f) }
+
+// Shared says that other replicas may be changing the same tables now: a memory
+// that must not be wrong for long is then believed for a moment only.
+func (h *Hub) Shared() bool {
+	f := h.company.Load()
+	return f != nil && (*f)()
 }
 
 // Elsewhere has f called for each change of a kind that another replica made, or
