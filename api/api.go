@@ -25,6 +25,7 @@ import (
 	"kakehashi/client"
 	dsp "kakehashi/dsp/dsp2025"
 	"kakehashi/evidence"
+	"kakehashi/internal/bound"
 	"kakehashi/internal/fault"
 	"kakehashi/internal/strictjson"
 	"kakehashi/internal/watch"
@@ -58,6 +59,7 @@ type Config struct {
 	Title        string
 	Version      string
 	MaxBody      int64
+	Within       time.Duration   // in which a request is answered, beside what it waits for by its own wish; 0: bound.Within
 	Stopping     <-chan struct{} // closed when streams shall end
 	Now          func() time.Time
 	Log          *slog.Logger
@@ -89,7 +91,17 @@ func New(c Config) http.Handler {
 			svc.Routes(api)
 		}
 	}
-	return http.StripPrefix("/api/v1", http.MaxBytesHandler(s.authenticated(mux), c.MaxBody))
+	return bound.Requests{Within: c.Within, Extra: wished, Refuse: writeProblem}.Handler(
+		http.StripPrefix("/api/v1", http.MaxBytesHandler(s.authenticated(mux), c.MaxBody)))
+}
+
+// wished is how long a request itself wants to wait for a state.
+func wished(r *http.Request) time.Duration {
+	d, err := time.ParseDuration(r.URL.Query().Get("wait"))
+	if err != nil || d < 0 {
+		return 0
+	}
+	return min(d, maxWait)
 }
 
 // ownErrors makes huma's errors ours. It is a variable of that package, so it is

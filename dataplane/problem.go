@@ -26,7 +26,7 @@ type problem struct {
 // fault is told as internal, without its text. Formats use it before they have
 // written anything.
 func Refuse(w http.ResponseWriter, r *http.Request, err error) {
-	f, lang := fault.Of(err), language(r)
+	f, lang := fault.Of(err).Outside(), language(r)
 	body, err := strictjson.Encode(problem{
 		Type: "about:blank", Title: http.StatusText(f.Kind.Status), Status: f.Kind.Status,
 		Detail: f.What(lang), Code: f.Kind.Code, Remedy: f.Remedy(lang), Place: f.Place,

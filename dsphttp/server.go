@@ -21,6 +21,7 @@ import (
 	dsp "kakehashi/dsp/dsp2025"
 	"kakehashi/evidence"
 	"kakehashi/identity"
+	"kakehashi/internal/bound"
 	"kakehashi/internal/fault"
 	"kakehashi/internal/strictjson"
 	"kakehashi/negotiation"
@@ -42,9 +43,10 @@ type ServerConfig struct {
 	Transfers    *transfer.Room
 	Evidence     *evidence.Log
 	Outbox       *outbox.Queue
-	MaxBody      int64 // bytes of one message
-	Rate         int   // messages a second of one counterpart; 0: no limit
-	AddressRate  int   // requests a second from one address, before anybody is asked who it is; 0: no limit
+	MaxBody      int64         // bytes of one message
+	Within       time.Duration // in which a message is answered; 0: bound.Within
+	Rate         int           // messages a second of one counterpart; 0: no limit
+	AddressRate  int           // requests a second from one address, before anybody is asked who it is; 0: no limit
 	Now          func() time.Time
 	Log          *slog.Logger
 }
@@ -57,12 +59,15 @@ type Server struct {
 	callers   *pace[sender]
 	addresses *pace[netip.Prefix]
 	slowest   time.Duration
+	bounded   http.Handler
 }
 
 // NewServer makes the handler.
 func NewServer(c ServerConfig) *Server {
-	return &Server{c: c, slowest: slowest, callers: newPace[sender](c.Rate, fault.TooFast, c.Now),
+	s := &Server{c: c, slowest: slowest, callers: newPace[sender](c.Rate, fault.TooFast, c.Now),
 		addresses: newPace[netip.Prefix](c.AddressRate, fault.TooManyRequests, c.Now)}
+	s.bounded = bound.Requests{Within: c.Within, Refuse: s.refuse}.Handler(http.HandlerFunc(s.serve))
+	return s
 }
 
 // area is the part of the protocol that an address belongs to; it decides the
@@ -87,8 +92,23 @@ type call struct {
 	kind   string // of a message, by its address
 }
 
-// ServeHTTP finds the participant whose base the path lies below.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// ServeHTTP answers one request, in bounded time.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.bounded.ServeHTTP(w, r) }
+
+// refuse answers what is over a bound.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	c := &call{w: w, r: r}
+	switch {
+	case strings.Contains(r.URL.Path, "/negotiations/"):
+		c.area = negotiationArea
+	case strings.Contains(r.URL.Path, "/transfers/"):
+		c.area = transferArea
+	}
+	c.fail(s, err)
+}
+
+// serve finds the participant whose base the path lies below.
+func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	path := r.URL.EscapedPath()
 	for _, p := range s.c.Participants.All() {
 		base, err := url.Parse(p.Base)
@@ -386,6 +406,7 @@ func (c *call) failFor(s *Server, err error, consumer, provider string) {
 		s.c.Log.InfoContext(c.r.Context(), "request refused", "participant", string(c.p.ID), "path", c.r.URL.Path,
 			"counterparty", c.caller.ID, "code", f.Kind.Code)
 	}
+	f = f.Outside()
 	what := f.What("en")
 	if f.Place != "" && !strings.Contains(what, f.Place) {
 		what += " (" + f.Place + ")"

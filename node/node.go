@@ -6,7 +6,6 @@ package node
 import (
 	"context"
 	"crypto/rand"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -29,6 +28,7 @@ import (
 	"kakehashi/dsphttp"
 	"kakehashi/evidence"
 	"kakehashi/identity"
+	"kakehashi/internal/bound"
 	"kakehashi/internal/fault"
 	"kakehashi/internal/guard"
 	"kakehashi/internal/lock"
@@ -55,6 +55,8 @@ type Config struct {
 	Now       func() time.Time // nil: time.Now
 	Log       *slog.Logger
 
+	Within time.Duration // in which what is no stream is answered; 0: bound.Within
+
 	// Store wraps the engine, so that a test can stop the node at any commit.
 	// nil: the engine itself.
 	Store func(store.DB) store.DB
@@ -65,6 +67,7 @@ type Node struct {
 	c      Config
 	closer []func(context.Context) error // run in reverse
 	db     store.DB
+	pulse  *pulse
 	plane  *dataplane.Plane
 
 	signals      replica.Signals // nil: the store has none
@@ -113,6 +116,10 @@ func Open(ctx context.Context, c Config) (_ *Node, err error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	if c.Within <= 0 {
+		c.Within = bound.Within
+	}
+	tolerate()
 	n := &Node{c: c, ready: make(chan struct{}), stopping: make(chan struct{})}
 	defer func() {
 		if err != nil {
@@ -165,6 +172,8 @@ func (n *Node) openStore(ctx context.Context) error {
 	if n.c.Store != nil {
 		n.db = n.c.Store(db)
 	}
+	n.pulse = &pulse{DB: n.db}
+	n.db = n.pulse
 	vault, err := participant.NewVault(n.c.MasterKey, rand.Reader)
 	if err != nil {
 		return err
@@ -260,7 +269,7 @@ func (n *Node) openRooms(ctx context.Context) error {
 
 	protocol := dsphttp.NewServer(dsphttp.ServerConfig{DB: n.db, Participants: n.participants, Identity: n.identity, Partners: partners,
 		Catalog: offers, Negotiations: negotiations, Transfers: n.transfers, Evidence: n.evidence, Outbox: n.outbox,
-		MaxBody: int64(s.MaxMessageBytes), Rate: s.PartnerRate, AddressRate: s.AddressRate, Now: now, Log: log})
+		MaxBody: int64(s.MaxMessageBytes), Within: n.c.Within, Rate: s.PartnerRate, AddressRate: s.AddressRate, Now: now, Log: log})
 	n.public = n.publicFace(protocol)
 	title := s.Title
 	if title == "" {
@@ -269,11 +278,11 @@ func (n *Node) openRooms(ctx context.Context) error {
 	management := api.New(api.Config{DB: n.db, Accounts: accounts, Participants: n.participants, Partners: partners, Catalog: offers,
 		Agreements: n.agreements, Negotiations: negotiations, Transfers: n.transfers, Evidence: n.evidence, Outbox: n.outbox, Catalogs: wire, Watch: hub,
 		Services: running, EndAgreement: n.EndAgreement, Portal: n.AdminURL(), Title: title, Version: n.c.Version,
-		Stopping: n.stopping, MaxBody: int64(s.MaxMessageBytes), Now: now, Log: log})
+		Stopping: n.stopping, Within: n.c.Within + s.OutgoingTimeout, MaxBody: int64(s.MaxMessageBytes), Now: now, Log: log})
 	mux := http.NewServeMux()
 	mux.Handle("/api/v1/", management)
 	mux.Handle("/", portal.New(portal.Config{Accounts: accounts, Participants: n.participants, Catalog: offers, Agreements: n.agreements,
-		Negotiations: negotiations, Transfers: n.transfers, Evidence: n.evidence, Outbox: n.outbox, Access: engine.Access, EndAgreement: n.EndAgreement, Now: now, Log: log, Secure: s.TLS()}))
+		Negotiations: negotiations, Transfers: n.transfers, Evidence: n.evidence, Outbox: n.outbox, Access: engine.Access, EndAgreement: n.EndAgreement, Within: n.c.Within, Now: now, Log: log, Secure: s.TLS()}))
 	n.admin = mux
 	return nil
 }
@@ -459,7 +468,7 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	lanes.Go(func() error { n.transfers.Run(sending, hosted); return nil })
 
-	servers := []*http.Server{n.server(n.public), n.server(n.admin)}
+	servers := []*http.Server{n.server(n.public, "listen", 2), n.server(n.admin, "admin_listen", 8)}
 	for i, l := range []net.Listener{n.listenPublic, n.listenAdm} {
 		g.Go(func() error {
 			var err error
@@ -506,15 +515,6 @@ func (n *Node) Run(ctx context.Context) error {
 }
 
 const drainTime = 5 * time.Second
-
-func (n *Node) server(h http.Handler) *http.Server {
-	return &http.Server{
-		Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
-		ConnContext: dataplane.ConnContext, // lets a cut end a response by reset
-		ErrorLog:    slog.NewLogLogger(n.c.Log.Handler(), slog.LevelDebug),
-		TLSConfig:   &tls.Config{MinVersion: tls.VersionTLS13},
-	}
-}
 
 // prune forgets tokens that have expired, once a minute.
 func (n *Node) prune(ctx context.Context) error {

@@ -18,6 +18,7 @@ import (
 	"kakehashi/agreement"
 	"kakehashi/catalog"
 	"kakehashi/evidence"
+	"kakehashi/internal/bound"
 	"kakehashi/internal/fault"
 	"kakehashi/negotiation"
 	"kakehashi/outbox"
@@ -48,6 +49,7 @@ type Config struct {
 	EndAgreement func(ctx context.Context, p participant.ID, id, why string) error
 	Now          func() time.Time // nil: time.Now
 	Log          *slog.Logger     // nil: slog.Default
+	Within       time.Duration    // in which a page is answered; 0: bound.Within
 	Secure       bool             // browsers reach us over TLS: cookies go nowhere else
 }
 
@@ -104,7 +106,9 @@ func New(c Config) http.Handler {
 	cross.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, "", fault.CrossSite.At(""))
 	}))
-	return page.Guard(cross.Handler(s.mux))
+	return bound.Requests{Within: c.Within, Refuse: func(w http.ResponseWriter, r *http.Request, err error) {
+		s.fail(w, r, "", err)
+	}}.Handler(page.Guard(cross.Handler(s.mux)))
 }
 
 // parse reads the pages. They are part of the program; its tests show that they

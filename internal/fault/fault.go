@@ -98,6 +98,15 @@ func (e *Error) RetryAfter() string {
 	return ""
 }
 
+// Outside is e as counterparts are told it: what is wrong with our store is for
+// our own people.
+func (e *Error) Outside() *Error {
+	if errors.Is(e, Unavailable) {
+		return NotNow.At("").Because(e)
+	}
+	return e
+}
+
 // What tells what happened, in lang.
 func (e *Error) What(lang string) string { return e.fill(e.Kind.What.In(lang)) }
 
@@ -150,6 +159,9 @@ var (
 	UnsupportedMedia = Define("unsupported-media-type", 415,
 		Words{"a body of type {type} is not understood", "本文の形式 {type} には対応していません"},
 		Words{"send application/json", "application/json で送ってください"})
+	NotNow = Define("not-now", 503,
+		Words{"the node cannot do this at the moment", "ノードは現在この処理を行えません"},
+		Words{"wait as long as Retry-After says, then send the same again", "Retry-After の時間だけ待ってから、同じ内容を再送してください"})
 	Unavailable = Define("unavailable", 503,
 		Words{"the node cannot keep anything at the moment", "ノードが現在データを保存できません"},
 		Words{"free disk space or wait for the database, then try again", "ディスクの空き容量を確保するか、データベースの復旧を待って再度お試しください"})

@@ -14,4 +14,10 @@ var (
 	TooSlow = Define("too-slow", 408,
 		Words{"the message did not arrive whole within {within}", "メッセージ全体が {within} 以内に届きませんでした"},
 		Words{"send it again at once and without a break", "途切れさせずに、もう一度送信してください"})
+	NotInTime = Define("not-in-time", 503,
+		Words{"the answer was not ready within {within}", "{within} 以内に応答を用意できませんでした"},
+		Words{"try again: a repeat has no second effect; if it stays, its operator finds the cause in the database, the disk or the log", "もう一度お試しください。同じ要求を繰り返しても二重には処理されません。解消しない場合は、運用者がデータベース、ディスク、ログを確認してください"})
+	TooBusy = Define("too-busy", 503,
+		Words{"the node is at work on {limit} requests, which is the most", "同時に処理できる要求の上限（{limit} 件）に達しています"},
+		Words{"wait as long as Retry-After says, then send it again", "Retry-After の時間だけ待ってから再送してください"})
 )

@@ -1,0 +1,5 @@
+package node
+
+func openFiles() int { return 0 }
+
+func tolerate() {}
