@@ -2,6 +2,7 @@ package node
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -57,16 +58,17 @@ func age(t *testing.T, n *Node, from, to string) (kept [][]byte) {
 	return kept
 }
 
-// answers notes what a public face answers to messages of transfers.
+// answers notes what a public face answers to messages.
 type answers struct {
 	mu    sync.Mutex
 	seen  []*httptest.ResponseRecorder
 	first chan struct{} // closed with the first
+	of    string        // part of the path; "" is that of transfers
 }
 
 func (a *answers) wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !strings.Contains(r.URL.Path, "/transfers/") {
+		if !strings.Contains(r.URL.Path, cmp.Or(a.of, "/transfers/")) {
 			next.ServeHTTP(w, r)
 			return
 		}
@@ -178,12 +180,6 @@ func TestWhatANewerProgramWroteIsLeftAlone(t *testing.T) {
 			t.Errorf("not there as it was written: %s", body)
 		}
 	}
-	work, err := consumer.Work(t.Context(), "")
-	if err != nil || len(work.Items) != 1 {
-		t.Fatalf("the suspension is not waiting: %+v, %v", work.Items, err)
-	}
-	if err := consumer.RetryWork(t.Context(), work.Items[0].ID); err != nil {
-		t.Fatal(err)
-	}
+	again(t, consumer, func() {})
 	reached(t, provider, x1, "SUSPENDED")
 }

@@ -24,6 +24,7 @@ type place struct {
 	settings config.Settings
 	key      []byte
 	ahead    time.Duration // how far the node's clock is ahead
+	within   time.Duration // Config.Within
 }
 
 // newPlace makes a node's folder and its participant, on free loopback ports.
@@ -82,7 +83,7 @@ const waitInTest = 20 * time.Second
 func (p place) startWith(t testing.TB, wrap func(store.DB) store.DB, face func(http.Handler) http.Handler) running {
 	t.Helper()
 	level := slog.LevelWarn
-	n, err := Open(t.Context(), Config{Settings: p.settings, MasterKey: p.key, Version: "test", Store: wrap,
+	n, err := Open(t.Context(), Config{Settings: p.settings, MasterKey: p.key, Version: "test", Store: wrap, Within: p.within,
 		Now: func() time.Time { return time.Now().Add(p.ahead) },
 		Log: slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: level}))})
 	if err != nil {
