@@ -74,7 +74,7 @@ func (l Requests) Handler(next http.Handler) http.Handler {
 			timer = time.AfterFunc(within, func() { out.late(cancel) })
 		} else {
 			timer = time.AfterFunc(max(within, l.Body), func() { out.late(cancel) }) // until it has arrived
-			_ = out.SetReadDeadline(time.Now().Add(l.Body)) // where it cannot be set, the timer counts
+			_ = out.SetReadDeadline(time.Now().Add(l.Body))                          // where it cannot be set, the timer counts
 			r.Body = &body{ReadCloser: r.Body, arrived: func() {
 				timer.Reset(within)
 				_ = out.SetReadDeadline(time.Time{})
