@@ -15,10 +15,10 @@ import (
 // part of the files that the system lets this program open, so that the store and
 // calls of ours find some left.
 func (n *Node) connections(name string, part int) int {
-	most := n.c.Settings.MaxConnections
+	most := n.c.Settings.ListenerConnections
 	if files := openFiles(); files > 0 && files/part < most {
 		most = max(files/part, 16)
-		n.c.Log.WarnContext(context.Background(), "the system's limit of open files allows fewer connections than max_connections",
+		n.c.Log.WarnContext(context.Background(), "the system's limit of open files allows fewer connections than listener_connections",
 			"listener", name, "connections", most, "files", files)
 	}
 	return most
