@@ -142,6 +142,8 @@ func (r *replica) signal(s os.Signal) (exited <-chan struct{}) {
 	return r.exited
 }
 
+var errHangs = errors.New("it does not end when asked to")
+
 // stop asks the replica to end.
 func (r *replica) stop() error {
 	select {
@@ -154,7 +156,7 @@ func (r *replica) stop() error {
 		return nil
 	case <-time.After(toEnd):
 		<-r.signal(syscall.SIGKILL)
-		return fmt.Errorf("%s does not end when asked to", r.name)
+		return fmt.Errorf("%s: %w", r.name, errHangs)
 	}
 }
 

@@ -44,6 +44,11 @@ const (
 	leastBase, mostBase   = 8 * time.Second, 20 * time.Second        // between two deaths of the database
 )
 
+const (
+	comesBack = time.Minute
+	tryAgain  = 200 * time.Millisecond
+)
+
 // nodes strikes replicas of a side until ctx ends.
 func (s *storm) nodes(ctx context.Context, of *side) {
 	for {
@@ -60,8 +65,7 @@ func (s *storm) nodes(ctx context.Context, of *side) {
 			<-r.signal(syscall.SIGKILL)
 			s.again(ctx, r, "kill -9", began)
 		case how < 0.8 || len(of.replicas) == 1:
-			err := r.stop()
-			if err != nil {
+			if err := r.stop(); errors.Is(err, errHangs) { // it may complain when the database is away
 				s.note("stopped", r.name, 0, err)
 			}
 			s.again(ctx, r, "stopped", began)
@@ -78,9 +82,11 @@ func (s *storm) nodes(ctx context.Context, of *side) {
 
 func (s *storm) again(ctx context.Context, r *replica, kind string, began time.Time) {
 	wait(ctx, nil, s.dice.between(leastDown, mostDown))
-	ctx = context.WithoutCancel(ctx)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), comesBack)
+	defer cancel()
 	err := r.start(ctx)
-	if err != nil { // the database may be down just then: what an operator's supervisor does
+	for err != nil && ctx.Err() == nil { // the database may be down just then: a supervisor tries again
+		wait(ctx, nil, tryAgain)
 		err = r.start(ctx)
 	}
 	s.note(kind, r.name, time.Since(began), err)
