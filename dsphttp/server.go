@@ -294,6 +294,7 @@ func (s *Server) admit(c *call, message string) bool {
 		return false
 	}
 	c.caller = caller
+	s.c.Outbox.Reached(caller.ID)
 	return s.pacedCaller(c)
 }
 

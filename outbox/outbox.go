@@ -148,14 +148,16 @@ type Queue struct {
 	kinds    map[string]kind
 	jobs     map[key]*item
 	lanes    map[string]*lane
-	clock    clock                     // lanes that wait for a time
-	ready    fifo                      // lanes that wait for a slot
-	moves    map[string]participant.ID // lanes that another replica touched, until Run reads them again
-	hints    chan struct{}             // holds one token while there are such lanes
-	peers    map[string]*peer          // those with a running or waiting lane
-	active   int                       // slots in use, one goroutine each
-	taken    int                       // of these, by jobs that name a peer
-	base     context.Context           // parent of all attempts; nil until Run has loaded
+	clock    clock                           // lanes that wait for a time
+	ready    fifo                            // lanes that wait for a slot
+	moves    map[string]participant.ID       // lanes that another replica touched, until Run reads them again
+	hints    chan struct{}                   // holds one token while there are such lanes
+	away     map[string]map[string]time.Time // by counterpart that was not reached: lanes, and when they may try again
+	cut      atomic.Int64                    // lanes in it; changed under mu
+	peers    map[string]*peer                // those with a running or waiting lane
+	active   int                             // slots in use, one goroutine each
+	taken    int                             // of these, by jobs that name a peer
+	base     context.Context                 // parent of all attempts; nil until Run has loaded
 	running  bool
 	stopped  bool
 	placed   int64 // items that memory took so far
@@ -186,6 +188,7 @@ func New(c Config) *Queue {
 		jobs:  map[key]*item{},
 		lanes: map[string]*lane{},
 		peers: map[string]*peer{},
+		away:  map[string]map[string]time.Time{},
 		moves: map[string]participant.ID{},
 		hints: make(chan struct{}, 1),
 	}

@@ -50,6 +50,8 @@ type outcome struct {
 	attempts int
 	waited   time.Duration
 	text     string
+	away     bool          // the counterpart was not reached
+	least    time.Duration // that it asked us to wait
 }
 
 // finish takes the job off its lane or sets its next time, and gives the slot
@@ -84,6 +86,9 @@ func (q *Queue) finish(l *lane, it *item, o outcome) *lane {
 		l.items[0] = nil
 		l.items = l.items[1:]
 		q.done++
+		if o.verdict == its && it.job.Peer != "" {
+			q.reached(it.job.Peer, now)
+		}
 	case o.counted:
 		it.behind = 0
 		it.job.Attempts, it.job.LastError, it.waited = o.attempts, o.text, o.waited
@@ -91,6 +96,9 @@ func (q *Queue) finish(l *lane, it *item, o outcome) *lane {
 		it.parked, it.at = o.parked, now.Add(o.wait)
 		it.job.Due = it.at
 		q.failures++
+		if o.away {
+			q.unreached(l, it, o.least, now)
+		}
 	}
 	q.line(l, now)
 	if q.stopped {
@@ -134,6 +142,7 @@ func (q *Queue) attempt(ctx context.Context, k kind, j Job, waited time.Duration
 	}
 	o := outcome{open: true, counted: true, attempts: j.Attempts + 1, text: clip(err.Error())}
 	o.wait = q.pause(j.Attempts, err)
+	o.away, o.least = patience(err)
 	o.waited = waited + q.cfg.Now().Sub(began) + o.wait
 	lost := IsPermanent(err)
 	if !lost && o.waited > q.cfg.GiveUp {
@@ -148,7 +157,7 @@ func (q *Queue) attempt(ctx context.Context, k kind, j Job, waited time.Duration
 			e := q.settle(ctx, j, settle)
 			if e == nil || errors.Is(e, ErrGone) {
 				log.Warn("job failed for good", "err", err)
-				return outcome{}
+				return outcome{verdict: gone}
 			}
 			log.Error("what follows a failed job cannot be kept", "err", e)
 		}

@@ -30,6 +30,10 @@ const (
 	maxOther = 7
 )
 
+// refusing is how long a counterpart may say that it does not know us, or that we
+// are too many, before that is believed.
+const refusing = 5 * time.Minute
+
 // moment is how long after its unit a follow-up that was refused first and taken
 // then counts as sent too early.
 const moment = 3 * time.Second
@@ -141,9 +145,9 @@ func (s *Sender) Attempt(ctx context.Context, j outbox.Job, l Letter) (Event, er
 	status, answer, err := s.wire.Send(ctx, j.Participant, l.Counterparty, l.URL, l.Kind.Type(), body)
 	switch {
 	case err != nil && l.PeerPid == "":
-		return Event{}, outbox.RetryAfter(fmt.Errorf("send %s: %w", l.Kind, err), firstPause)
+		return Event{}, outbox.RetryAfter(outbox.Unreached(fmt.Errorf("send %s: %w", l.Kind, err)), firstPause)
 	case err != nil:
-		return Event{}, fmt.Errorf("send %s: %w", l.Kind, err)
+		return Event{}, outbox.Unreached(fmt.Errorf("send %s: %w", l.Kind, err))
 	case status >= 200 && status < 300:
 		s.memory.Forget(l.Digest)
 		s.learn(j, l)
@@ -198,13 +202,22 @@ func (s *Sender) refused(ctx context.Context, j outbox.Job, l Letter, status int
 		if last {
 			err = outbox.Permanent(err)
 		}
-	case 401, 403, 408, 425, 429:
+	case 403:
 		if j.Attempts >= maxOther {
 			err = outbox.Permanent(err)
+		}
+	case 401, 408, 425, 429:
+		// Who cannot read our keys for a while refuses us: that may pass.
+		if j.Attempts >= maxOther && s.now().Sub(j.Created) > refusing {
+			err = outbox.Permanent(err)
+		} else {
+			err = outbox.Unreached(err)
 		}
 	default:
 		if status < 500 {
 			err = outbox.Permanent(err)
+		} else {
+			err = outbox.Unreached(err)
 		}
 	}
 	return Event{}, err

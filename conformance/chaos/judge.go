@@ -74,9 +74,9 @@ func read(ctx context.Context, s *side) (b books, err error) {
 	}
 }
 
-// settled waits until a side has every process at its end; the states that its
+// settled waits until a side has every process at its end, or quiet is over; the states that its
 // counterpart acknowledged may still be on their way to its own table.
-func settled(ctx context.Context, s *side) (b books, err error) {
+func settled(ctx, quiet context.Context, s *side) (b books, err error) {
 	for {
 		if b, err = read(ctx, s); err != nil {
 			return b, fmt.Errorf("list what %s has: %w", s.name, err)
@@ -95,8 +95,8 @@ func settled(ctx context.Context, s *side) (b books, err error) {
 		if open == 0 {
 			return b, nil
 		}
-		wait(ctx, nil, time.Second)
-		if ctx.Err() != nil {
+		wait(quiet, nil, time.Second)
+		if quiet.Err() != nil {
 			return b, nil // who waits is named below
 		}
 	}
@@ -108,7 +108,7 @@ func judge(ctx context.Context, a, b *side, all []exchange, patience time.Durati
 	defer cancel()
 	of := map[*side]books{}
 	for _, s := range []*side{a, b} {
-		if of[s], err = settled(quiet, s); err != nil {
+		if of[s], err = settled(ctx, quiet, s); err != nil {
 			return v, err
 		}
 	}
