@@ -43,7 +43,7 @@ type DB struct {
 	path string
 	log  *slog.Logger
 	now  func() time.Time
-	lock *lock.File
+	lock *lock.File // nil: another program may write, this one only reads
 
 	// The writer. mu guards queue and closed; conn belongs to the goroutine
 	// that runs write.
@@ -124,6 +124,9 @@ func (db *DB) Close() error {
 	db.mu.Lock()
 	first := !db.closed
 	db.closed = true
+	if db.lock == nil && first {
+		close(db.gone)
+	}
 	db.some.Broadcast()
 	db.mu.Unlock()
 	<-db.gone
@@ -139,6 +142,9 @@ func (db *DB) Close() error {
 	db.idle = nil
 	if db.conn != nil { // last, so that it moves the log into the file
 		db.conn.close()
+	}
+	if db.lock == nil {
+		return nil
 	}
 	return db.lock.Release()
 }

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"kakehashi/internal/fault"
 	"kakehashi/store"
 )
 
@@ -39,6 +40,9 @@ var requests = sync.Pool{New: func() any { return &request{answer: make(chan err
 func (db *DB) Update(ctx context.Context, fn func(store.Tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
+	}
+	if db.lock == nil {
+		return store.Refused(fault.StoreReadOnly, db.path, errWriteInView)
 	}
 	r := requests.Get().(*request)
 	r.fn, r.after = fn, nil
