@@ -77,6 +77,9 @@ func (c *Context) Progress() *progress.Display {
 		style = progress.Bars
 	}
 	return progress.New(progress.Config{Out: c.Stderr, Style: style, Now: c.Now, Line: func(s progress.Snapshot) string {
+		if s.Rows {
+			return c.Text.T("progress.rows", "name", s.Name, "done", s.Done, "total", s.Total, "percent", max(s.Percent(), 0), "rate", s.Rate)
+		}
 		if s.Percent() < 0 {
 			return c.Text.T("progress.open", "name", s.Name, "done", Bytes(s.Done), "rate", Bytes(s.Rate))
 		}

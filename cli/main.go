@@ -102,6 +102,7 @@ func own() []Command {
 		{"exchanges", "exchange", func() any { return &exchangesCommand{} }},
 		{"watch", "exchange", func() any { return &watchCommand{} }},
 		{"agreements", "exchange", func() any { return &agreementsCommand{} }},
+		{"store", "node", func() any { return newStore() }},
 		{"import", "node", func() any { return &importCommand{} }},
 		{"portal", "node", func() any { return &portalCommand{} }},
 		{"history", "proof", func() any { return &historyCommand{} }},

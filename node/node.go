@@ -42,6 +42,7 @@ import (
 	"kakehashi/replica"
 	"kakehashi/services"
 	"kakehashi/store"
+	"kakehashi/store/copying"
 	"kakehashi/store/postgres"
 	"kakehashi/store/sqlite"
 	"kakehashi/transfer"
@@ -100,7 +101,7 @@ const receivedFolder = "received"
 
 // schemas are the tables of everything that keeps some.
 func schemas(s config.Settings) []store.Schema {
-	all := []store.Schema{replica.Schema, participant.Schema, evidence.Schema, outbox.Schema, identity.Schema, partner.Schema, account.Schema,
+	all := []store.Schema{copying.Schema, replica.Schema, participant.Schema, evidence.Schema, outbox.Schema, identity.Schema, partner.Schema, account.Schema,
 		agreement.Schema, catalog.Schema, negotiation.Schema, transfer.Schema, dataplane.Schema}
 	for _, svc := range offered(s) {
 		if svc.Schema.Owner != "" {
@@ -169,6 +170,9 @@ func (n *Node) openStore(ctx context.Context) error {
 	}
 	n.closer = append(n.closer, func(context.Context) error { return db.Close() })
 	n.db = db
+	if err := copying.Whole(ctx, db, storePlace(n.c.Settings)); err != nil {
+		return err
+	}
 	if n.c.Store != nil {
 		n.db = n.c.Store(db)
 	}

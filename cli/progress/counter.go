@@ -10,10 +10,11 @@ import (
 	"time"
 )
 
-// Counter counts one piece of work, in bytes. A nil Counter counts nothing, so
+// Counter counts one piece of work, in bytes or in rows. A nil Counter counts nothing, so
 // that work need not ask whether somebody watches.
 type Counter struct {
 	name  string
+	rows  bool // not bytes
 	start time.Time
 	total atomic.Int64 // 0: not known
 	done  atomic.Int64
@@ -22,7 +23,7 @@ type Counter struct {
 	now   func() time.Time
 }
 
-// Add counts n more bytes.
+// Add counts n more.
 func (c *Counter) Add(n int64) {
 	if c != nil {
 		c.done.Add(n)
@@ -83,8 +84,9 @@ func (w writer) Write(p []byte) (int, error) {
 // Snapshot is a counter at one moment.
 type Snapshot struct {
 	Name        string
-	Done, Total int64 // bytes; Total 0: not known
-	Rate        int64 // bytes a second since it began, without what was there before
+	Rows        bool  // rows are counted, else bytes
+	Done, Total int64 // Total 0: not known
+	Rate        int64 // a second since it began, without what was there before
 	Ended       bool
 }
 
@@ -97,7 +99,7 @@ func (s Snapshot) Percent() int {
 }
 
 func (c *Counter) snapshot() Snapshot {
-	s := Snapshot{Name: c.name, Ended: c.ended.Load(), Done: c.done.Load(), Total: c.total.Load()}
+	s := Snapshot{Name: c.name, Rows: c.rows, Ended: c.ended.Load(), Done: c.done.Load(), Total: c.total.Load()}
 	if d := c.now().Sub(c.start); d > 0 {
 		s.Rate = int64(float64(s.Done-c.first.Load()) / d.Seconds())
 	}

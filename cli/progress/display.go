@@ -75,7 +75,16 @@ func New(c Config) *Display {
 
 // Counter adds a counter; total 0 is not known.
 func (d *Display) Counter(name string, total int64) *Counter {
-	c := &Counter{name: name, now: d.now, start: d.now()}
+	return d.add(&Counter{name: name}, total)
+}
+
+// Rows adds a counter of rows; total 0 is not known.
+func (d *Display) Rows(name string, total int64) *Counter {
+	return d.add(&Counter{name: name, rows: true}, total)
+}
+
+func (d *Display) add(c *Counter, total int64) *Counter {
+	c.now, c.start = d.now, d.now()
 	c.SetTotal(total)
 	d.mu.Lock()
 	d.counters = append(d.counters, c)
@@ -151,9 +160,13 @@ func newBars(out io.Writer) *bars {
 func (b *bars) draw(all []Snapshot, last bool) {
 	for i, s := range all {
 		if i == len(b.all) {
+			numbers := []decor.Decorator{decor.CountersKibiByte("% .1f / % .1f", decor.WCSyncSpace), decor.Name(" "), decor.AverageSpeed(decor.SizeB1024(0), "% .1f", decor.WCSyncSpace)}
+			if s.Rows {
+				numbers = []decor.Decorator{decor.CountersNoUnit("%d / %d", decor.WCSyncSpace), decor.Name(" "), decor.AverageSpeed(0, "%.0f/s", decor.WCSyncSpace)}
+			}
 			b.all = append(b.all, b.p.AddBar(s.Total,
 				mpb.PrependDecorators(decor.Name(s.Name, decor.WCSyncSpaceR)),
-				mpb.AppendDecorators(decor.CountersKibiByte("% .1f / % .1f", decor.WCSyncSpace), decor.Name(" "), decor.AverageSpeed(decor.SizeB1024(0), "% .1f", decor.WCSyncSpace))))
+				mpb.AppendDecorators(numbers...)))
 		}
 		bar := b.all[i]
 		switch {

@@ -8,6 +8,9 @@ var (
 	CopyNotEmpty = Define("copy-not-empty", 409,
 		Words{"{place} is not empty: {table} has rows", "{place} は空ではありません: {table} にデータがあります"},
 		Words{"name an empty database or a file that does not exist; nothing was changed", "空のデータベース、または存在しないファイルを指定してください。何も変更していません"})
+	CopyItself = Define("copy-itself", 400,
+		Words{"{place} is where the node keeps everything already", "{place} はノードが既に使用しているデータベースです"},
+		Words{"name another database or file with --to", "--to に別のデータベースまたはファイルを指定してください"})
 	CopyBegun = Define("copy-begun", 409,
 		Words{"{place} holds an unfinished copy from {source}", "{place} には {source} からのコピーが完了しないまま残っています"},
 		Words{"finish that one, or throw it away with --again", "そのコピーを完了させるか、--again を付けて破棄してください"})
@@ -29,9 +32,12 @@ var (
 	ArchiveDamaged = Define("archive-damaged", 400,
 		Words{"{place} is no whole backup: {reason}", "{place} は完全なバックアップではありません: {reason}"},
 		Words{"use another backup; nothing was changed", "別のバックアップを使ってください。何も変更していません"})
-	DropRefused = Define("drop-refused", 409,
-		Words{"the tables of {owner} cannot be removed: {reason}", "{owner} のテーブルは削除できません: {reason}"},
-		Words{"only a service that is switched off can be removed", "削除できるのは、無効になっているサービスだけです"})
+	DropInUse = Define("drop-in-use", 409,
+		Words{"{owner} is in use: its tables stay", "{owner} は使用中のため、テーブルを削除できません"},
+		Words{"only the tables of a service that is switched off can be removed", "削除できるのは、無効になっているサービスのテーブルだけです"})
+	DropNothing = Define("drop-nothing", 404,
+		Words{"{place} has no tables of {owner}", "{place} に {owner} のテーブルはありません"},
+		Words{"check the name: it is the one of the service", "名前を確認してください。サービスの名前を指定します"})
 	DropUnsure = Define("drop-unsure", 400,
 		Words{"this removes {tables} tables of {owner} with {rows} rows for good", "{owner} の {tables} 個のテーブル（{rows} 行）を完全に削除します"},
 		Words{"make a backup, then add --yes", "バックアップを取得してから --yes を付けて実行してください"})

@@ -71,7 +71,7 @@ func Backup(ctx context.Context, db Engine, w io.Writer, m Manifest, total func(
 		if err != nil {
 			return err
 		}
-		if m.Rows, err = count(tx, all); err != nil {
+		if m.Rows, err = Count(tx, all); err != nil {
 			return err
 		}
 		total(m.Rows)

@@ -155,8 +155,8 @@ func sum(ctx context.Context, tx store.Tx, t schema.Table, told func(int)) (Sum,
 	return s, err
 }
 
-// count reads how many rows the tables of a snapshot have.
-func count(tx store.Tx, tables []schema.Table) (n int64, err error) {
+// Count reads how many rows the tables of a snapshot have.
+func Count(tx store.Tx, tables []schema.Table) (n int64, err error) {
 	for _, t := range tables {
 		var rows int64
 		if err := tx.QueryRow("SELECT COUNT(*) FROM " + t.Name).Scan(&rows); err != nil {

@@ -48,7 +48,7 @@ func Of(ctx context.Context, db Engine, place string) (*Kept, error) {
 		if k.tables, k.versions, err = inventory(tx, db); err != nil {
 			return err
 		}
-		k.rows, err = count(tx, k.tables)
+		k.rows, err = Count(tx, k.tables)
 		return err
 	})
 	return k, err

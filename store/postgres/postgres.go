@@ -298,6 +298,20 @@ func (db *DB) distrust() {
 // Fresh tells that Open found no table of its schemas: the database is new.
 func (db *DB) Fresh() bool { return db.fresh }
 
+// Place names what a URL leads to, without secrets: host, port, database, and the
+// schema in it if it is not the usual one.
+func Place(text string) (string, error) {
+	conf, err := Parse(text)
+	if err != nil {
+		return "", err
+	}
+	at := place(conf)
+	if path := conf.RuntimeParams["search_path"]; path != "" {
+		at += "?search_path=" + path
+	}
+	return at, nil
+}
+
 // Place is host, port and database, without secrets.
 func (db *DB) Place() string { return db.place }
 

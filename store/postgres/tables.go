@@ -7,13 +7,12 @@ import (
 
 // Tables lists the tables of all owners in tx's database, by name.
 func (db *DB) Tables(tx store.Tx) ([]schema.Table, error) {
-	return schema.Tables(tx, `SELECT CAST(c.table_name AS TEXT), CAST(c.column_name AS TEXT), CAST(c.data_type AS TEXT),
-		CAST(COALESCE(k.ordinal_position, 0) AS BIGINT)
-		FROM information_schema.columns c
-		JOIN information_schema.tables t ON t.table_schema = c.table_schema AND t.table_name = c.table_name AND t.table_type = 'BASE TABLE'
-		LEFT JOIN (information_schema.table_constraints p JOIN information_schema.key_column_usage k
-			ON k.constraint_schema = p.constraint_schema AND k.constraint_name = p.constraint_name AND k.table_name = p.table_name)
-			ON p.constraint_type = 'PRIMARY KEY' AND p.table_schema = c.table_schema AND p.table_name = c.table_name AND k.column_name = c.column_name
-		WHERE c.table_schema = current_schema()
-		ORDER BY CAST(c.table_name AS TEXT) COLLATE "C", c.ordinal_position`)
+	return schema.Tables(tx, `SELECT CAST(c.relname AS TEXT), CAST(a.attname AS TEXT), CAST(format_type(a.atttypid, NULL) AS TEXT),
+		CAST(COALESCE(array_position(string_to_array(CAST(i.indkey AS TEXT), ' '), CAST(a.attnum AS TEXT)), 0) AS BIGINT)
+		FROM pg_class c
+		JOIN pg_namespace s ON s.oid = c.relnamespace
+		JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+		LEFT JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary
+		WHERE s.nspname = current_schema() AND c.relkind = 'r'
+		ORDER BY CAST(c.relname AS TEXT) COLLATE "C", a.attnum`)
 }

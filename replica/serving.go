@@ -1,0 +1,37 @@
+package replica
+
+import (
+	"context"
+
+	"kakehashi/store"
+)
+
+// Serving names a replica that is at work on db now, "" for none: one that took a
+// lease or raised its counter while wait waited, which is to be longer than two
+// beats. Where there is no lease at all it does not wait.
+func Serving(ctx context.Context, db store.DB, wait func(context.Context) error) (string, error) {
+	read := func() (all map[string]int64, err error) {
+		err = db.View(ctx, func(tx store.Tx) error {
+			all, err = leases(tx)
+			return err
+		})
+		return all, err
+	}
+	before, err := read()
+	if err != nil || len(before) == 0 {
+		return "", err
+	}
+	if err := wait(ctx); err != nil {
+		return "", err
+	}
+	after, err := read()
+	if err != nil {
+		return "", err
+	}
+	for id, counter := range after {
+		if was, known := before[id]; !known || was != counter {
+			return id, nil
+		}
+	}
+	return "", nil
+}
