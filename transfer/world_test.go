@@ -256,6 +256,11 @@ func (w *world) node(name string, d Decider) *node {
 	quiet := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError}))
 	n.log, err = evidence.Open(t.Context(), evidence.Config{DB: n.db, Participants: hosts.All, Keys: hosts, Vault: vault, Now: time.Now, Rand: rand.Reader, Log: quiet})
 	check(t, err)
+	t.Cleanup(func() { // when nothing runs any more
+		r, err := n.log.Check(context.WithoutCancel(t.Context()), n.who.ID)
+		check(t, err)
+		check(t, r.Err())
+	})
 	n.agreed = agreement.Open(agreement.Config{DB: n.db, Evidence: n.log, Now: time.Now})
 	n.plane, err = dataplane.New(t.Context(), dataplane.Config{DB: n.db, Gate: n, Evidence: n.log, Participants: hosts.Get, Log: quiet,
 		Folder: t.TempDir(), Formats: []dataplane.Format{{Service: "files", Name: "HttpData-PULL", Serve: func(http.ResponseWriter, *http.Request, *dataplane.Session) {}},
