@@ -24,7 +24,9 @@ import (
 
 // CheckpointHeader carries, on each of our DSP answers, the newest signed
 // checkpoint of the answering participant's evidence log, in base64. A partner
-// that keeps it can tell a node that was restored from yesterday.
+// that keeps it can tell a node that was restored from yesterday: the node
+// compares the newest that the partner has with its tables. An older one in an
+// answer is no sign of that, a replica may be a moment behind.
 const CheckpointHeader = "Kakehashi-Checkpoint"
 
 // maxReply is how many bytes a client reads of an answer.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"testing"
 
-	"kakehashi/participant"
 	"kakehashi/store"
 	"kakehashi/store/storetest"
 )
@@ -17,7 +16,7 @@ func (nowhere) Exec(string, ...any) error { return nil }
 func (nowhere) AfterCommit(func())        {}
 
 func BenchmarkAppendBesidesSQL(b *testing.B) {
-	l := &Log{c: config(b, nil), dirty: map[participant.ID]bool{tokyo: true}, logs: map[participant.ID]*state{}, wake: make(chan struct{}, 1)}
+	l := blank(config(b, nil))
 	message := bytes.Repeat([]byte("x"), 1500)
 	leaf := sample(1)
 	leaf.Hashes["message"] = Digest(message)

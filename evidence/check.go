@@ -5,7 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
+	"slices"
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
@@ -326,30 +326,14 @@ func (c *check) leaves(rows []row) error {
 	return c.kept(named)
 }
 
-const bodiesAtOnce = 100
-
-var selectKept = func() string {
-	var b strings.Builder
-	b.WriteString(`SELECT digest FROM evidence_bodies WHERE participant = $1 AND (length(sealed) > 0 OR keep_until IS NOT NULL) AND digest IN ($2`)
-	for i := 1; i < bodiesAtOnce; i++ {
-		fmt.Fprintf(&b, ", $%d", i+2)
-	}
-	return b.String() + ")"
-}()
-
 // kept removes from named what is there; the rest is found missing.
 func (c *check) kept(named map[string]string) error {
 	var all []string
 	for d := range named {
 		all = append(all, d)
 	}
-	for from := 0; from < len(all); from += bodiesAtOnce {
-		args := make([]any, 1+bodiesAtOnce)
-		args[0] = c.who()
-		for i := range bodiesAtOnce {
-			args[1+i] = all[min(from+i, len(all)-1)]
-		}
-		rows, err := c.tx.Query(selectKept, args...)
+	for some := range slices.Chunk(all, atOnce) {
+		rows, err := c.tx.Query(selectKept, values([]any{c.who()}, some)...)
 		if err != nil {
 			return err
 		}

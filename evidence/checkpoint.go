@@ -74,6 +74,11 @@ func (l *Log) load(ctx context.Context, p participant.ID, s *state) error {
 	s.loaded = false
 	t := emptyTree()
 	var h head
+	// Both are older than what is read next, whoever numbers meanwhile.
+	before, seen := s.shown.Load(), []byte(nil)
+	if l.c.Seen != nil {
+		seen = l.c.Seen(p)
+	}
 	err := l.view(ctx, "load log", func(tx store.Tx) error {
 		var err error
 		if h, err = readHead(tx, p); err != nil {
@@ -111,6 +116,9 @@ func (l *Log) load(ctx context.Context, p participant.ID, s *state) error {
 	if err != nil {
 		return err
 	}
+	if before != nil && before.size > h.size {
+		return l.rolledBack(p, fmt.Sprintf("a checkpoint of %d events was shown, %d are there", before.size, h.size))
+	}
 	if h.size > 0 {
 		if t.root, err = t.hash(); err != nil {
 			return l.damaged(p, err.Error())
@@ -118,14 +126,14 @@ func (l *Log) load(ctx context.Context, p participant.ID, s *state) error {
 		if err := l.ownNote(p, h, t); err != nil {
 			return err
 		}
-		s.note.Store(&h.note)
+		s.show(&shown{h.size, h.note})
 	}
-	s.tree, s.loaded = t, true
-	if l.c.Seen != nil {
-		if seen := l.c.Seen(p); seen != nil {
-			return l.compare(ctx, p, t, seen)
+	if seen != nil {
+		if err := l.compare(ctx, p, t, seen); err != nil {
+			return err
 		}
 	}
+	s.tree, s.loaded = t, true
 	return nil
 }
 
@@ -154,12 +162,34 @@ func (l *Log) Compare(ctx context.Context, p participant.ID, checkpoint []byte) 
 	s := l.state(p)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.loaded {
-		if err := l.load(ctx, p, s); err != nil {
+	if s.loaded {
+		// What is in memory may be behind what another replica signed.
+		if err := l.compare(ctx, p, s.tree, checkpoint); !errors.Is(err, fault.LogRolledBack) {
 			return err
 		}
 	}
+	if err := l.load(ctx, p, s); err != nil {
+		return err
+	}
 	return l.compare(ctx, p, s.tree, checkpoint)
+}
+
+// renew reads the newest checkpoint, which another replica may have signed.
+func (l *Log) renew(ctx context.Context, p participant.ID) error {
+	v, _, err := l.signer(p)
+	if err != nil {
+		return err
+	}
+	var h head
+	if err := l.view(ctx, "read checkpoint", func(tx store.Tx) (err error) { h, err = readHead(tx, p); return err }); err != nil || h.size == 0 {
+		return err
+	}
+	c, err := bundle.OpenCheckpoint(h.note, v)
+	if err != nil || c.Size != h.size {
+		return l.damaged(p, "the stored checkpoint is not signed with the participant's key")
+	}
+	l.state(p).show(&shown{h.size, h.note})
+	return nil
 }
 
 func (l *Log) compare(ctx context.Context, p participant.ID, t tree, checkpoint []byte) error {

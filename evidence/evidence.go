@@ -57,10 +57,16 @@ type Log struct {
 	c       Config
 	tenants atomic.Pointer[map[participant.ID]participant.Participant]
 
-	mu    sync.Mutex
-	logs  map[participant.ID]*state
-	dirty map[participant.ID]bool
-	wake  chan struct{} // capacity 1
+	replicas Replicas // nil: nobody else is at work
+	hints    Hints    // nil: there are none
+	newID    func() string
+	most     int // leaves read at once
+
+	mu      sync.Mutex // guards the rest
+	logs    map[participant.ID]*state
+	work    map[participant.ID]*work
+	running int           // logs that are looked after now
+	wake    chan struct{} // capacity 1
 }
 
 // state is one participant's log in memory. mu is held by whoever numbers.
@@ -68,7 +74,25 @@ type state struct {
 	mu     sync.Mutex
 	loaded bool
 	tree   tree
-	note   atomic.Pointer[[]byte] // newest durable checkpoint
+	shown  atomic.Pointer[shown] // newest durable checkpoint
+	stale  atomic.Bool           // another replica may have signed a newer one
+	asked  atomic.Bool           // it is being read
+}
+
+// shown is a checkpoint that anybody may have been given.
+type shown struct {
+	size int64
+	note []byte
+}
+
+// show makes a durable checkpoint the one that is given, unless a newer one is.
+func (s *state) show(n *shown) {
+	for {
+		old := s.shown.Load()
+		if old != nil && old.size >= n.size || s.shown.CompareAndSwap(old, n) {
+			return
+		}
+	}
 }
 
 // Open checks each participant's log against its own checkpoint and refuses one
@@ -77,7 +101,7 @@ func Open(ctx context.Context, c Config) (*Log, error) {
 	if c.DB == nil || c.Participants == nil || c.Keys == nil || c.Vault == nil || c.Now == nil || c.Rand == nil || c.Log == nil {
 		return nil, errors.New("open evidence: a member of the config is missing")
 	}
-	l := &Log{c: c, logs: map[participant.ID]*state{}, dirty: map[participant.ID]bool{}, wake: make(chan struct{}, 1)}
+	l := blank(c)
 	for _, p := range c.Participants() {
 		s := l.state(p.ID)
 		s.mu.Lock()
@@ -86,12 +110,14 @@ func Open(ctx context.Context, c Config) (*Log, error) {
 		if err != nil {
 			return nil, fmt.Errorf("open evidence of %s: %w", p.ID, err)
 		}
-		l.dirty[p.ID] = true // what a crash left
 	}
-	if len(l.dirty) > 0 {
-		l.wake <- struct{}{}
-	}
+	l.Recheck(ctx) // what a crash left
 	return l, nil
+}
+
+func blank(c Config) *Log {
+	return &Log{c: c, newID: ids.Short, most: planLeaves, logs: map[participant.ID]*state{},
+		work: map[participant.ID]*work{}, wake: make(chan struct{}, 1)}
 }
 
 func (l *Log) state(p participant.ID) *state {
@@ -125,8 +151,9 @@ func (l *Log) tenant(p participant.ID) (participant.Participant, error) {
 
 // Append puts a leaf on record in the caller's unit: durable with it, or not at
 // all. Bodies that the leaf names and that are not kept yet are kept encrypted.
-// The leaf has its position within 100 ms after the unit committed; within a
-// process, positions follow versions. It is at most 16 KiB, else fault.BadLeaf.
+// The leaf has its position within 100 ms after the unit committed, or a second
+// later when the replica that numbers is gone; within a process, positions follow
+// versions. It is at most 16 KiB, else fault.BadLeaf.
 func (l *Log) Append(tx store.Tx, p participant.ID, leaf Leaf, bodies ...Body) error {
 	t, err := l.tenant(p)
 	if err != nil {
@@ -142,7 +169,7 @@ func (l *Log) Append(tx store.Tx, p participant.ID, leaf Leaf, bodies ...Body) e
 		at = l.c.Now()
 	}
 	at = at.UTC()
-	id := ids.Short()
+	id := l.newID()
 	data, err := encode(make([]byte, 0, 1024), &leaf, id, t.DID, at)
 	if err != nil {
 		return fault.BadLeaf.At(leaf.Type, "reason", err.Error())
@@ -154,6 +181,7 @@ func (l *Log) Append(tx store.Tx, p participant.ID, leaf Leaf, bodies ...Body) e
 	if err := tx.Exec(insertLeaf, string(p), leaf.Process, leaf.Version, id, at.UnixMicro(), leaf.Type, agreement, data); err != nil {
 		return fmt.Errorf("append %s: %w", leaf.Type, err)
 	}
+	l.expect(p, id)
 	tx.AfterCommit(func() { l.touch(p) })
 	return nil
 }
@@ -183,20 +211,6 @@ func (l *Log) keep(tx store.Tx, p participant.ID, b Body) error {
 // bodyAAD keeps a sealed body from passing as another's or as another body.
 func bodyAAD(p participant.ID, digest string) []byte {
 	return []byte("evidence_bodies\x00" + string(p) + "\x00" + digest)
-}
-
-// touch tells the sequencer that a log has leaves to number.
-func (l *Log) touch(p participant.ID) {
-	l.mu.Lock()
-	fresh := !l.dirty[p]
-	l.dirty[p] = true
-	l.mu.Unlock()
-	if fresh {
-		select {
-		case l.wake <- struct{}{}:
-		default:
-		}
-	}
 }
 
 // Body gives the plain bytes of a kept body; fault.NotFound if it is not kept.
@@ -250,10 +264,15 @@ func (l *Log) History(ctx context.Context, p participant.ID, process string) ([]
 }
 
 // Checkpoint is the newest signed checkpoint of a participant's log that is
-// durable, from memory; nil before its first. The bytes are not to be changed.
+// durable, from memory; nil before its first. One that another replica signed is
+// there within about a second. The bytes are not to be changed.
 func (l *Log) Checkpoint(p participant.ID) []byte {
-	if n := l.state(p).note.Load(); n != nil {
-		return *n
+	s := l.state(p)
+	if s.stale.Load() && s.asked.CompareAndSwap(false, true) {
+		l.read(p)
+	}
+	if n := s.shown.Load(); n != nil {
+		return n.note
 	}
 	return nil
 }

@@ -263,7 +263,7 @@ func TestABodyOfAnotherDoesNotPass(t *testing.T) {
 func TestNumberedWithin100ms(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := &Log{c: Config{Log: slog.New(slog.DiscardHandler)}, dirty: map[participant.ID]bool{}, logs: map[participant.ID]*state{}, wake: make(chan struct{}, 1)}
+		l := blank(Config{Log: slog.New(slog.DiscardHandler)})
 		var mu sync.Mutex
 		var views []time.Duration
 		start := time.Now()

@@ -5,22 +5,22 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
-	"golang.org/x/sync/errgroup"
 
 	"kakehashi/participant"
 	"kakehashi/store"
 )
 
 const (
-	batchWait  = 50 * time.Millisecond // after the first wake, so that a batch forms
+	batchWait  = 50 * time.Millisecond // after the first leaf, so that a batch forms
 	retryWait  = time.Second           // after a failure
 	stopWait   = 2 * time.Second       // for the last batch when the node stops
 	unitLeaves = 500                   // a longer unit would stop every negotiation
-	planLeaves = 20_000                // read at once; order within a process holds across what is read
+	planLeaves = 20_000                // read at once
 	sideBySide = 4                     // logs numbered at a time
 )
 
@@ -29,52 +29,26 @@ const (
 // it numbers what is waiting and returns nil.
 func (l *Log) Run(ctx context.Context) error {
 	timer := time.NewTimer(0)
-	timer.Stop()
 	defer timer.Stop()
+	var done group
 	for {
+		if next, some := l.next(); some {
+			timer.Reset(time.Until(next))
+		} else {
+			timer.Stop()
+		}
 		select {
 		case <-ctx.Done():
+			done.Wait()
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWait)
 			defer cancel()
-			l.pass(last)
+			l.finish(last)
 			return nil
 		case <-l.wake:
-			timer.Reset(batchWait)
 		case <-timer.C:
-			if !l.pass(ctx) {
-				timer.Reset(retryWait)
-			}
+			l.pass(ctx, &done)
 		}
 	}
-}
-
-// pass numbers every log that was touched. A log that fails stays touched;
-// false: there is one.
-func (l *Log) pass(ctx context.Context) bool {
-	l.mu.Lock()
-	todo := make([]participant.ID, 0, len(l.dirty))
-	for p := range l.dirty {
-		todo = append(todo, p)
-	}
-	clear(l.dirty)
-	l.mu.Unlock()
-	var g errgroup.Group
-	g.SetLimit(sideBySide)
-	for _, p := range todo {
-		g.Go(func() error {
-			err := l.Flush(ctx, p)
-			if err != nil {
-				if ctx.Err() == nil {
-					l.c.Log.Error("evidence is not numbered", "participant", string(p), "err", err)
-				}
-				l.mu.Lock()
-				l.dirty[p] = true
-				l.mu.Unlock()
-			}
-			return err
-		})
-	}
-	return g.Wait() == nil
 }
 
 // Flush numbers everything that was appended so far and signs a checkpoint over
@@ -83,13 +57,19 @@ func (l *Log) Flush(ctx context.Context, p participant.ID) error {
 	s := l.state(p)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	var numbered bool
+	defer func() {
+		if numbered {
+			l.announce(p, s.tree.size)
+		}
+	}()
 	for {
 		if !s.loaded {
 			if err := l.load(ctx, p, s); err != nil {
 				return err
 			}
 		}
-		plan, err := l.plan(ctx, p)
+		plan, more, err := l.plan(ctx, p)
 		if err != nil {
 			return err
 		}
@@ -97,29 +77,71 @@ func (l *Log) Flush(ctx context.Context, p participant.ID) error {
 			if err = l.number(ctx, p, s, plan[from:min(from+unitLeaves, len(plan))]); err != nil {
 				break
 			}
+			numbered = true
 		}
 		switch {
 		case errors.Is(err, errMoved):
 			s.loaded = false
 		case err != nil:
 			return fmt.Errorf("number events of %s: %w", p, err)
-		case len(plan) < planLeaves:
+		case !more:
 			return nil
 		}
 	}
 }
 
 // plan reads what waits and puts it in order: by id, which is by time, but
-// within a process by version.
-func (l *Log) plan(ctx context.Context, p participant.ID) ([]waiting, error) {
-	var ws []waiting
-	err := l.view(ctx, "read waiting events", func(tx store.Tx) error {
-		var err error
-		ws, err = readWaiting(tx, p, planLeaves)
+// within a process by version. more: not all was read.
+//
+// What another unit has not committed yet is not in it and comes with the next
+// plan. It cannot be an earlier version of a process that is in it: units of one
+// process write its row, so each is durable before the next.
+func (l *Log) plan(ctx context.Context, p participant.ID) (ws []waiting, more bool, err error) {
+	err = l.view(ctx, "read waiting events", func(tx store.Tx) (err error) {
+		if ws, err = readWaiting(tx, selectWaiting, string(p), int64(l.most)); err != nil {
+			return err
+		}
+		if more = len(ws) == l.most; !more {
+			return nil
+		}
+		ws, err = l.earlier(tx, p, ws)
 		return err
 	})
 	order(ws)
-	return ws, err
+	return ws, more, err
+}
+
+// earlier adds to the first of many waiting leaves those that must come before
+// some of them: replicas make ids by clocks of their own, so an earlier version
+// may have a later id than all that was read. It leaves out what may come after a
+// leaf that is not read yet.
+func (l *Log) earlier(tx store.Tx, p participant.ID, ws []waiting) ([]waiting, error) {
+	newest := map[string]int64{} // version, by process
+	for _, w := range ws {
+		if w.process != "" {
+			newest[w.process] = max(newest[w.process], w.version)
+		}
+	}
+	end := ws[len(ws)-1].id
+	for some := range slices.Chunk(slices.Sorted(maps.Keys(newest)), atOnce) {
+		later, err := readWaiting(tx, selectLater, values([]any{string(p), end, int64(l.most)}, some)...)
+		if err != nil {
+			return nil, err
+		}
+		if len(later) == l.most {
+			last := later[len(later)-1]
+			until := some[len(some)-1]
+			ws = slices.DeleteFunc(ws, func(w waiting) bool {
+				return w.process > last.process && w.process <= until || w.process == last.process && w.version > last.version
+			})
+		}
+		for _, w := range later {
+			if w.version < newest[w.process] {
+				ws = append(ws, w)
+			}
+		}
+	}
+	return ws, nil
 }
 
 // order keeps the places that a process has among ids and fills them by version.
@@ -148,6 +170,11 @@ func order(ws []waiting) {
 // number gives one batch its positions: leaves, tiles, size, root and signed
 // checkpoint in one unit. The checkpoint is shown only once that is durable, so
 // two that contradict each other can never be out. s.mu is held.
+//
+// Sequencers of other replicas may number at the same time: each unit writes the
+// head as it knows it, so that of two that began at one size the second finds
+// nothing to write and plans anew. Since leaves are read after the head, none of
+// them can have a position while the head has not moved.
 func (l *Log) number(ctx context.Context, p participant.ID, s *state, ws []waiting) error {
 	hashes := make([]tlog.Hash, len(ws))
 	for i, w := range ws {
@@ -179,6 +206,6 @@ func (l *Log) number(ctx context.Context, p participant.ID, s *state, ws []waiti
 		return err
 	}
 	s.tree = next
-	s.note.Store(&note)
+	s.show(&shown{next.size, note})
 	return nil
 }

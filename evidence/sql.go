@@ -5,6 +5,8 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -27,6 +29,7 @@ ON CONFLICT (participant, digest) DO NOTHING`
 	selectHistory   = `SELECT data, position FROM evidence_leaves WHERE participant = $1 AND process = $2 ORDER BY version, id`
 	selectAgreement = `SELECT data, position FROM evidence_leaves WHERE participant = $1 AND agreement = $2 AND position IS NOT NULL`
 	selectWaiting   = `SELECT process, version, id, data FROM evidence_leaves WHERE participant = $1 AND position IS NULL ORDER BY id LIMIT $2`
+	selectStill     = `SELECT process, version, id, data FROM evidence_leaves WHERE participant = $1 AND position IS NULL AND id >= $2 AND id <= $3 LIMIT 1`
 	selectLast      = `SELECT position FROM evidence_leaves WHERE participant = $1 AND position IS NOT NULL ORDER BY position DESC LIMIT 1`
 	selectHead      = `SELECT size, root, checkpoint FROM evidence_logs WHERE participant = $1`
 	selectTile      = `SELECT data FROM evidence_tiles WHERE participant = $1 AND level = $2 AND n = $3`
@@ -51,6 +54,33 @@ WHERE participant = $1 AND (process, version, id) > ($2, $3, $4) ORDER BY proces
 ON CONFLICT (participant, level, n) DO UPDATE SET data = excluded.data`
 )
 
+// atOnce is how many values a list in a query has; the last is repeated in what is left.
+const atOnce = 100
+
+var (
+	selectLater = `SELECT process, version, id, data FROM evidence_leaves WHERE participant = $1 AND position IS NULL AND id > $2 AND process IN (` +
+		list(4) + `) ORDER BY process, version, id LIMIT $3`
+	selectKept = `SELECT digest FROM evidence_bodies WHERE participant = $1 AND (length(sealed) > 0 OR keep_until IS NOT NULL) AND digest IN (` +
+		list(2) + `)`
+)
+
+// list is atOnce placeholders, the first of them $from.
+func list(from int) string {
+	out := make([]string, atOnce)
+	for i := range out {
+		out[i] = "$" + strconv.Itoa(from+i)
+	}
+	return strings.Join(out, ", ")
+}
+
+// values fills a list.
+func values(args []any, all []string) []any {
+	for i := range atOnce {
+		args = append(args, all[min(i, len(all)-1)])
+	}
+	return args
+}
+
 // waiting is a leaf that has no position yet.
 type waiting struct {
 	process string
@@ -59,8 +89,8 @@ type waiting struct {
 	hash    tlog.Hash
 }
 
-func readWaiting(tx store.Tx, p participant.ID, limit int) ([]waiting, error) {
-	rows, err := tx.Query(selectWaiting, string(p), int64(limit))
+func readWaiting(tx store.Tx, query string, args ...any) ([]waiting, error) {
+	rows, err := tx.Query(query, args...)
 	if err != nil {
 		return nil, err
 	}

@@ -56,7 +56,8 @@ type seen struct {
 // SawCheckpoint keeps a counterpart's checkpoint, a signed note, if its log is
 // larger than in the one before. It only touches memory; the table follows
 // within a second. What is no checkpoint, or larger than 4 KiB, is passed over.
-// Its signature is not judged here.
+// Its signature is not judged here. A smaller log than before says nothing: of
+// several replicas of a counterpart one may show what another has since added to.
 func (r *Room) SawCheckpoint(p participant.ID, name string, note []byte) {
 	size, ok := noteSize(note)
 	if !ok || name == "" {
