@@ -207,6 +207,8 @@ func (n *Node) openRooms(ctx context.Context) error {
 	hub.Company(func() bool { return !n.replicas.Alone() })
 	n.replicas.OnTaken(func(ctx context.Context) { n.taken(ctx, hub) })
 	hub.Elsewhere(outbox.LaneKind, n.outbox.Heard)
+	n.evidence.Join(n.replicas, hub)
+	n.replicas.OnTaken(n.evidence.Recheck)
 	way := guard.New(guard.Config{Dev: s.Development, Allow: s.AllowNetworks, Timeout: s.OutgoingTimeout})
 	n.closer = append(n.closer, func(context.Context) error { way.Close(); return nil })
 	resolver := identity.NewWebResolver(identity.WebConfig{HTTP: way.HTTP(), Participants: n.participants, Dev: s.Development, Now: now})
