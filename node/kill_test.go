@@ -100,12 +100,13 @@ func (d *deadly) die() {
 
 // process is a child that is started again, without a death, when it dies.
 type process struct {
-	t      *testing.T
-	c      child
-	base   string
-	token  string
-	ended  chan struct{}
-	stderr bytes.Buffer
+	t       *testing.T
+	c       child
+	program string
+	base    string
+	token   string
+	ended   chan struct{}
+	stderr  bytes.Buffer
 
 	mu       sync.Mutex
 	cmd      *exec.Cmd
@@ -114,14 +115,20 @@ type process struct {
 
 func (p place) spawn(t *testing.T, at int64, after bool) *process {
 	t.Helper()
+	return p.spawnAs(t, os.Args[0], at, after)
+}
+
+// spawnAs is spawn with another build of this test's program.
+func (p place) spawnAs(t *testing.T, program string, at int64, after bool) *process {
+	t.Helper()
 	raw, err := os.ReadFile(filepath.Join(p.settings.Data, tokenFile))
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := p.settings
-	q := &process{t: t, base: "http://" + s.AdminListen, token: strings.TrimSpace(string(raw)), ended: make(chan struct{}),
+	q := &process{t: t, program: program, base: "http://" + s.AdminListen, token: strings.TrimSpace(string(raw)), ended: make(chan struct{}),
 		c: child{Key: p.key, At: at, After: after, Flags: map[string]string{"participant": s.Participant, "listen": s.Listen,
-			"admin_listen": s.AdminListen, "development": "true", "data": s.Data, "files_roots": s.Data, "public_url": s.PublicURL}}}
+			"admin_listen": s.AdminListen, "development": "true", "data": s.Data, "files_roots": s.FilesRoots[0], "public_url": s.PublicURL}}}
 	if s.Store != "" {
 		q.c.Flags["store"] = s.Store
 	}
@@ -142,7 +149,7 @@ func (q *process) run() *exec.Cmd {
 		q.t.Error(err)
 		return nil
 	}
-	q.cmd = exec.Command(os.Args[0])
+	q.cmd = exec.Command(q.program)
 	q.cmd.Env = append(os.Environ(), childEnv+"="+string(raw))
 	q.cmd.Stderr = &q.stderr
 	if err := q.cmd.Start(); err != nil {

@@ -28,6 +28,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"kakehashi/internal/format"
 	"kakehashi/internal/watch"
 	"kakehashi/participant"
 	"kakehashi/replica"
@@ -96,7 +97,7 @@ type Config struct {
 	DB       store.DB
 	Replicas Replicas // nil: nobody else
 	Watch    Watch    // nil: other replicas are not told of lanes that changed hands
-	Format   int64    // of bodies, the newest that this program reads
+	Format   int64    // of bodies, the newest that this program reads; 0: format.Reads
 	Log      *slog.Logger
 	Now      func() time.Time
 	// Jitter gives numbers in [0,1) for spreading retries.
@@ -113,6 +114,9 @@ type Config struct {
 func (c *Config) defaults() {
 	if c.Replicas == nil {
 		c.Replicas = single{}
+	}
+	if c.Format == 0 {
+		c.Format = format.Reads
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"kakehashi/internal/format"
 	"kakehashi/internal/watch"
 	"kakehashi/participant"
 	"kakehashi/store"
@@ -294,6 +295,19 @@ func lookIn(v verdict, times int) time.Duration {
 		return lookUnread
 	}
 	return 0
+}
+
+// leaves gives the lane of a job away that failed with err because a newer program
+// wrote what it is about; any other err comes back.
+func (q *Queue) leaves(ctx context.Context, j Job, err error) error {
+	if version, ok := format.Of(err); ok {
+		err = Newer(err, version)
+	}
+	var n newer
+	if !errors.As(err, &n) {
+		return err
+	}
+	return q.give(ctx, j, n)
 }
 
 // give leaves a lane to whoever reads its format.

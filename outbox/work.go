@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"kakehashi/internal/fault"
+	"kakehashi/internal/format"
 	"kakehashi/store"
 )
 
@@ -118,9 +119,11 @@ func (q *Queue) attempt(ctx context.Context, k kind, j Job, waited time.Duration
 	began := q.cfg.Now()
 	var settle func(store.Tx) error
 	var err error
-	if k.do == nil {
+	switch err = format.Look("job", j.ID, j.Data); { // of a newer program, also when its kind is unknown here
+	case err != nil:
+	case k.do == nil:
 		err = Permanent(fault.HandlerMissing.At(j.Lane, "kind", j.Kind))
-	} else {
+	default:
 		settle, err = q.call(ctx, k.do, j)
 	}
 	if err == nil {
@@ -134,11 +137,8 @@ func (q *Queue) attempt(ctx context.Context, k kind, j Job, waited time.Duration
 		return outcome{open: !errors.Is(context.Cause(ctx), ErrGone)}
 	}
 
-	var n newer
-	if errors.As(err, &n) {
-		if err = q.give(ctx, j, n); err == nil {
-			return outcome{}
-		}
+	if err = q.leaves(ctx, j, err); err == nil {
+		return outcome{}
 	}
 	o := outcome{open: true, counted: true, attempts: j.Attempts + 1, text: clip(err.Error())}
 	o.wait = q.pause(j.Attempts, err)
@@ -158,6 +158,9 @@ func (q *Queue) attempt(ctx context.Context, k kind, j Job, waited time.Duration
 			if e == nil || errors.Is(e, ErrGone) {
 				log.Warn("job failed for good", "err", err)
 				return outcome{verdict: gone}
+			}
+			if e = q.leaves(ctx, j, e); e == nil {
+				return outcome{}
 			}
 			log.Error("what follows a failed job cannot be kept", "err", e)
 		}
