@@ -85,9 +85,10 @@ func TestTheScheduleOfRetries(t *testing.T) {
 		waits = append(waits, at[i]-at[i-1])
 	}
 	want := []time.Duration{100 * time.Millisecond, 300 * time.Millisecond, time.Second, 3 * time.Second,
-		10 * time.Second, 30 * time.Second, 5 * time.Minute, 5 * time.Minute}
+		5 * time.Second, 10 * time.Second, 10 * time.Second, 15 * time.Second, 30 * time.Second, 30 * time.Second,
+		time.Minute, time.Minute, 2 * time.Minute, 5 * time.Minute, 5 * time.Minute}
 	if len(waits) < len(want) || !slices.Equal(waits[:len(want)], want) {
-		t.Fatalf("waited %v", waits[:min(len(waits), 10)])
+		t.Fatalf("waited %v", waits[:min(len(waits), 20)])
 	}
 	if end := at[len(at)-1]; end < 23*time.Hour || end > 24*time.Hour {
 		t.Errorf("the last attempt came after %v", end)

@@ -131,8 +131,10 @@ func (c *Config) defaults() {
 		c.Parallel = 256
 	}
 	if len(c.Backoff) == 0 {
-		c.Backoff = []time.Duration{100 * time.Millisecond, 300 * time.Millisecond, time.Second,
-			3 * time.Second, 10 * time.Second, 30 * time.Second, 5 * time.Minute}
+		// Who starts anew is back within a minute or two: the waits grow slowly there.
+		c.Backoff = []time.Duration{100 * time.Millisecond, 300 * time.Millisecond, time.Second, 3 * time.Second,
+			5 * time.Second, 10 * time.Second, 10 * time.Second, 15 * time.Second, 30 * time.Second, 30 * time.Second,
+			time.Minute, time.Minute, 2 * time.Minute, 5 * time.Minute}
 	}
 	for _, d := range []struct {
 		p *time.Duration

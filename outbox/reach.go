@@ -74,6 +74,15 @@ func (q *Queue) unreached(l *lane, it *item, least time.Duration, now time.Time)
 	lanes[l.name] = now.Add(max(least, soonest))
 }
 
+// waits notes a job that was read from the table and had failed before. Why it did
+// is not known any more, so it counts as one whose counterpart was not reached. q.mu
+// is held.
+func (q *Queue) waits(it *item, now time.Time) {
+	if it.job.Attempts > 0 && it.at.After(now) && it.lane.items[0] == it {
+		q.unreached(it.lane, it, 0, now)
+	}
+}
+
 // patience tells whether a failure was that of a counterpart that was not reached,
 // and the least wait that it asks for.
 func patience(err error) (away bool, least time.Duration) {

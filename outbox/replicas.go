@@ -175,7 +175,9 @@ func (q *Queue) admit(found []*item, owner string, again func() ([]*item, error)
 	for _, it := range found {
 		if missing[key{it.job.Participant, it.job.ID}] {
 			it.owner, it.at = owner, until(it.job.Due, now)
-			q.add(it, now)
+			if q.add(it, now) {
+				q.waits(it, now)
+			}
 		}
 	}
 	return nil

@@ -67,7 +67,9 @@ func (q *Queue) start(base context.Context, items []*item) {
 	for _, it := range items {
 		it.at = until(it.job.Due, now)
 		last = max(last, it.job.Created.UnixMicro())
-		q.add(it, now) // not when AfterCommit placed it first
+		if q.add(it, now) { // not when AfterCommit placed it first
+			q.waits(it, now)
+		}
 	}
 	for at := q.stamp.Load(); at < last && !q.stamp.CompareAndSwap(at, last); at = q.stamp.Load() {
 	}

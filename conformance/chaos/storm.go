@@ -38,7 +38,7 @@ func (s *storm) note(kind, what string, took time.Duration, err error) {
 
 // Times between two blows, and of what they do.
 const (
-	leastCalm, mostCalm   = 1500 * time.Millisecond, 5 * time.Second
+	leastCalm, mostCalm   = 2 * time.Second, 12 * time.Second
 	leastDown, mostDown   = 0 * time.Second, 1500 * time.Millisecond
 	leastStill, mostStill = 5500 * time.Millisecond, 8 * time.Second // past the five seconds of a lease
 	leastBase, mostBase   = 8 * time.Second, 20 * time.Second        // between two deaths of the database
