@@ -98,13 +98,13 @@ type events struct {
 }
 
 // run writes until ctx ends, the node stops or the reader has gone. What the reader was too slow
-// for is read from the tables again.
+// for, or what another replica may not have told, is read from the tables again.
 func (e *events) run(ctx context.Context, sub *watch.Sub) error {
 	if err := e.write(": open\n" + e.id() + "\n"); err != nil {
 		return err
 	}
 	if e.resume {
-		if err := e.catchUp(ctx); err != nil {
+		if err := e.catchUp(ctx, false); err != nil {
 			return err
 		}
 	}
@@ -132,10 +132,7 @@ func (e *events) run(ctx context.Context, sub *watch.Sub) error {
 			if !lost {
 				continue
 			}
-			if err := e.event(client.Event{At: e.now().UTC()}, ""); err != nil {
-				return err
-			}
-			if err := e.catchUp(ctx); err != nil {
+			if err := e.catchUp(ctx, true); err != nil {
 				return err
 			}
 		}
@@ -143,8 +140,9 @@ func (e *events) run(ctx context.Context, sub *watch.Sub) error {
 }
 
 // catchUp sends what changed since the position, all kinds in one order, so that
-// the stream may break anywhere.
-func (e *events) catchUp(ctx context.Context) error {
+// the stream may break anywhere. gap tells the reader first that states in between
+// may be missing, if there is anything to send.
+func (e *events) catchUp(ctx context.Context, gap bool) error {
 	began := e.now() // what is durable by now is read below; of later changes only some may be
 	var sources []*source
 	for _, f := range e.feeds {
@@ -174,15 +172,27 @@ func (e *events) catchUp(ctx context.Context) error {
 		if c.At.Before(began) {
 			e.reach(c.At)
 		}
+		if gap && !e.told(c) {
+			gap = false
+			if err := e.event(client.Event{At: e.now().UTC()}, ""); err != nil {
+				return err
+			}
+		}
 		if err := e.send(c); err != nil {
 			return err
 		}
 	}
 }
 
-// send writes a change unless this stream told it or a newer one of the process.
+// told says that this stream has told a change or a newer one of the process.
+func (e *events) told(c watch.Change) bool {
+	v, ok := e.sent.Get(c.ID)
+	return ok && v >= c.Version
+}
+
+// send writes a change unless it was told.
 func (e *events) send(c watch.Change) error {
-	if v, ok := e.sent.Get(c.ID); ok && v >= c.Version {
+	if e.told(c) {
 		return nil
 	}
 	e.sent.Put(c.ID, c.Version)

@@ -158,3 +158,41 @@ func TestASlowReaderIsToldAndGetsTheNewestStates(t *testing.T) {
 		}
 	})
 }
+
+// Without hints of single changes everything may have changed now and then: the
+// reader hears of that only when something has.
+func TestWhatAnotherReplicaDidNotTellIsReadFromTheTables(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		base := time.Now()
+		hub := watch.New()
+		sub := hub.Subscribe(watch.Filter{Participant: "p", Kinds: []string{"negotiation"}})
+		var rows table
+		read := reading(t, &events{p: "p", at: base, feeds: map[string]feed{"negotiation": rows.changed}}, sub)
+		read()
+		for i, step := range []struct {
+			change func(c watch.Change)
+			want   string
+		}{
+			{func(watch.Change) {}, "a0S1"},                               // missed
+			{func(watch.Change) {}, "a1S1"},                               // missed again
+			{hub.Heard, "a2S1"},                                           // told by the other replica
+			{func(c watch.Change) { hub.Publish(c) }, "a3S1"},             // our own
+			{func(c watch.Change) { hub.Heard(c); hub.Heard(c) }, "a4S1"}, // told twice
+		} {
+			c := at(base, "negotiation", "a"+strconv.Itoa(i), 1, time.Duration(i+1)*time.Millisecond)
+			rows = append(rows, c)
+			step.change(c)
+			hub.Heard(watch.Change{Participant: "p", Kind: "grant", ID: "g", State: "closed"}) // no process
+			hub.Missed()
+			got := strings.TrimPrefix(strings.Join(told(read()), " "), "lost ")
+			if got != step.want {
+				t.Errorf("step %d: told %q, want %q", i, got, step.want)
+			}
+			hub.Missed()
+			if got := told(read()); len(got) != 0 {
+				t.Errorf("step %d: nothing has changed, and told %q", i, got)
+			}
+		}
+	})
+}

@@ -35,6 +35,7 @@ type rig struct {
 	testing.TB
 	db   store.DB
 	room *catalog.Room
+	log  *evidence.Log
 }
 
 func newRig(t testing.TB) rig {
@@ -55,7 +56,7 @@ func newRig(t testing.TB) rig {
 	log, err := evidence.Open(t.Context(), evidence.Config{DB: db, Participants: hosts.All, Keys: hosts, Vault: vault, Now: time.Now,
 		Rand: rand.Reader, Log: slog.New(slog.DiscardHandler)})
 	check(err)
-	return rig{t, db, catalog.Open(catalog.Config{DB: db, Policy: policy.New(policy.Config{Now: time.Now}), Evidence: log, Now: time.Now})}
+	return rig{t, db, catalog.Open(catalog.Config{DB: db, Policy: policy.New(policy.Config{Now: time.Now}), Evidence: log, Now: time.Now}), log}
 }
 
 func (r rig) publish(all ...catalog.Dataset) {
