@@ -4,18 +4,22 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"kakehashi/cli/progress"
 	"kakehashi/internal/fault"
+	found "kakehashi/internal/finding"
 	"kakehashi/node"
 	"kakehashi/store/copying"
 )
 
 // storeCommand is for who runs a node: what it keeps, as a whole.
 type storeCommand struct {
+	Check   storeCheck   `cmd:""`
 	Copy    storeCopy    `cmd:""`
 	Backup  storeBackup  `cmd:""`
 	Restore storeRestore `cmd:""`
@@ -23,7 +27,7 @@ type storeCommand struct {
 }
 
 func newStore() *storeCommand {
-	return &storeCommand{Copy: storeCopy{SettingFlags: NewSettingFlags()}, Backup: storeBackup{SettingFlags: NewSettingFlags()},
+	return &storeCommand{Check: storeCheck{SettingFlags: NewSettingFlags()}, Copy: storeCopy{SettingFlags: NewSettingFlags()}, Backup: storeBackup{SettingFlags: NewSettingFlags()},
 		Restore: storeRestore{SettingFlags: NewSettingFlags()}, Drop: storeDrop{SettingFlags: NewSettingFlags()}}
 }
 
@@ -241,4 +245,64 @@ func (s storeDrop) Run(ctx context.Context, c *Context) error {
 		return err
 	}
 	return c.Say(c.Text.T("store.dropped", "name", s.Name, "tables", n, "rows", rows))
+}
+
+type storeCheck struct{ SettingFlags }
+
+// finding is one finding with --json.
+type finding struct {
+	Code   string `json:"finding"`
+	What   string `json:"what"`
+	Remedy string `json:"remedy"`
+	Place  string `json:"place,omitempty"`
+}
+
+// Run gives exit code 1 when something was found.
+func (s storeCheck) Run(ctx context.Context, c *Context) error {
+	settings, err := s.Load(c)
+	if err != nil {
+		return err
+	}
+	key, err := settings.MasterKey(c.LookupEnv)
+	if err != nil {
+		return err
+	}
+	var r *found.Report
+	if err := watched(c, func(w node.Work) (err error) {
+		r, err = node.CheckStore(ctx, settings, key, w)
+		return err
+	}); err != nil {
+		return err
+	}
+	counts := map[string]int64{}
+	for _, n := range r.Counts {
+		counts[n.What] = n.N
+		if err := c.Say(c.Text.T("store.check.count", "n", n.N, "what", n.What)); err != nil {
+			return err
+		}
+	}
+	lang := c.Lang()
+	for _, f := range r.Findings {
+		if err := c.Emit(finding{f.Kind.Code, f.What(lang), f.Remedy(lang), f.Place}); err != nil {
+			return err
+		}
+		if err := c.Say(f.Kind.Code + ": " + f.What(lang) + " (" + f.Place + ")\n  → " + f.Remedy(lang)); err != nil {
+			return err
+		}
+	}
+	for _, code := range slices.Sorted(maps.Keys(r.More)) {
+		if err := c.Say(c.Text.T("store.check.more", "n", r.More[code], "code", code)); err != nil {
+			return err
+		}
+	}
+	if err := c.Emit(map[string]any{"counts": counts, "findings": len(r.Findings), "more": r.More}); err != nil {
+		return err
+	}
+	if len(r.Findings) == 0 {
+		return c.Say(c.Text.T("store.check.none"))
+	}
+	if err := c.Say(c.Text.T("store.check.some", "n", len(r.Findings))); err != nil {
+		return err
+	}
+	return Exit(ExitFailed)
 }

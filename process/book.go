@@ -190,16 +190,23 @@ func (b *Book[P]) Select(tx store.Tx, p participant.ID, where string, args ...an
 }
 
 func (b *Book[P]) scan(row store.Row, p participant.ID) (q P, err error) {
+	return b.scanBehind(row, &p)
+}
+
+// scanBehind is scan of a row that has other columns first. Whose it is may be
+// among them.
+func (b *Book[P]) scanBehind(row store.Row, p *participant.ID, first ...any) (q P, err error) {
 	var (
-		h                = Head{Participant: p}
+		h                Head
 		role, state      string
 		peer, start      *string
 		body             []byte
 		created, updated int64
 	)
-	if err := row.Scan(&h.ID, &role, &h.Counterparty, &peer, &start, &state, &h.Version, &h.Agreement, &body, &created, &updated); err != nil {
+	if err := row.Scan(append(first, &h.ID, &role, &h.Counterparty, &peer, &start, &state, &h.Version, &h.Agreement, &body, &created, &updated)...); err != nil {
 		return q, err
 	}
+	h.Participant = *p
 	h.Role, h.State = Role(role), State(state)
 	if peer != nil {
 		h.PeerPid = *peer

@@ -2,6 +2,8 @@ package replica
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"kakehashi/store"
 )
@@ -34,4 +36,10 @@ func Serving(ctx context.Context, db store.DB, wait func(context.Context) error)
 		}
 	}
 	return "", nil
+}
+
+// Leases lists the names of those that hold a lease in tx's snapshot.
+func Leases(tx store.Tx) ([]string, error) {
+	all, err := leases(tx)
+	return slices.Sorted(maps.Keys(all)), err
 }
