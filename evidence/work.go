@@ -175,18 +175,22 @@ func (l *Log) read(p participant.ID) {
 
 // hear takes news of another replica.
 func (l *Log) hear(c watch.Change, lost bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	p := participant.ID(c.Participant)
 	if lost { // leaves whose news was lost are looked after by who wrote them
+		l.mu.Lock()
+		defer l.mu.Unlock()
 		for _, s := range l.logs {
 			s.stale.Store(true)
 		}
 		return
 	}
-	p := participant.ID(c.Participant)
-	s := l.logs[p]
+	if _, err := l.tenant(p); err != nil {
+		return // not hosted here, as far as is known
+	}
+	s := l.state(p)
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	switch {
-	case s == nil: // not hosted here, as far as is known
 	case c.State == newsSigned:
 		if n := s.shown.Load(); n == nil || n.size < c.Version {
 			s.stale.Store(true)

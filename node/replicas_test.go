@@ -149,4 +149,13 @@ func TestReplicasServeOneParticipant(t *testing.T) {
 	if err := all.Wait(); err != nil {
 		t.Fatal(err)
 	}
+	for _, r := range []running{tokyo.replicas[0], brussels.replicas[1]} {
+		p := r.Node.participants.All()[0].ID
+		if err := r.Node.evidence.Flush(t.Context(), p); err != nil {
+			t.Fatal(err)
+		}
+		if report, err := r.Node.evidence.Check(t.Context(), p); err != nil || report.Err() != nil {
+			t.Errorf("the evidence of %s: %v, %v", p, err, report.Err())
+		}
+	}
 }
