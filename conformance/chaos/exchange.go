@@ -36,6 +36,7 @@ type driver struct {
 	seed  uint64
 	dice  *dice
 	data  *http.Client
+	only  any          // terms of negotiations that are made without a transfer
 	tries atomic.Int64 // calls that had to be made again
 }
 
@@ -52,7 +53,7 @@ func (d *driver) run(ctx context.Context, a, b *side, total, inFlight int, done 
 					return
 				}
 				x := exchange{n: n, consumer: a, provider: b}
-				if n%2 == 1 {
+				if n%2 == 1 && d.only == nil {
 					x.consumer, x.provider = b, a
 				}
 				began := time.Now()
@@ -104,7 +105,11 @@ func passing(err error) bool {
 func (d *driver) whole(ctx context.Context, x *exchange) error {
 	key := fmt.Sprintf("chaos-%d-%s-%d", d.seed, x.consumer.did, x.n)
 	n, err := try(ctx, d, x.consumer, func(ctx context.Context, c *client.Client) (client.Negotiation, error) {
-		return c.Negotiate(ctx, client.StartNegotiation{Partner: x.provider.did, Dataset: x.provider.dataset, Key: key})
+		want := client.StartNegotiation{Partner: x.provider.did, Dataset: x.provider.dataset, Key: key}
+		if d.only != nil { // no catalogue is read then
+			want.Dataset, want.Offer, want.Policy = key, key+":offer", d.only
+		}
+		return c.Negotiate(ctx, want)
 	})
 	if err != nil {
 		return fmt.Errorf("negotiate: %w", err)
@@ -121,6 +126,9 @@ func (d *driver) whole(ctx context.Context, x *exchange) error {
 		}
 	}
 	x.agreement, x.peerNegotiation = n.Agreement, n.PeerID
+	if d.only != nil {
+		return nil
+	}
 	t, err := try(ctx, d, x.consumer, func(ctx context.Context, c *client.Client) (client.Transfer, error) {
 		return c.StartTransfer(ctx, client.StartTransfer{Agreement: x.agreement, Key: key + "-transfer"})
 	})

@@ -39,7 +39,8 @@ const (
 type front struct {
 	side  *side
 	dice  *dice
-	slow  *slowness // nil: the side knows its state when it answers
+	slow  *slowness                // nil: the side knows its state when it answers
+	loses func(*http.Request) bool // requests whose answers are lost as well; nil: none
 	calm  atomic.Bool
 	turn  atomic.Int64
 	http  *http.Transport
@@ -100,6 +101,9 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	kind := f.fate()
+	if kind == "" && f.loses != nil && !f.calm.Load() && f.loses(r) {
+		kind = "dropped after"
+	}
 	if kind != "" {
 		f.count(kind)
 	}

@@ -25,6 +25,7 @@ type pair struct {
 	name     string
 	replicas [2]int // of each side; 0: one node with the embedded store
 	slow     bool   // the second is slow to commit
+	doubles  bool   // the second is the doubler
 }
 
 var pairs = []pair{
@@ -32,6 +33,7 @@ var pairs = []pair{
 	{name: "3 replicas - 3 replicas on PostgreSQL", replicas: [2]int{3, 3}},
 	{name: "SQLite - 3 replicas on PostgreSQL", replicas: [2]int{0, 3}},
 	{name: "SQLite - SQLite, slow to commit", slow: true},
+	{name: "SQLite - a partner that doubles", doubles: true},
 }
 
 // play is one run of a pair.
@@ -55,6 +57,7 @@ type stage struct {
 // outcome is a line of the report.
 type outcome struct {
 	pair         string
+	unit         string // of what is counted, "" for exchanges
 	seed         uint64
 	counts       result.Counts
 	verdict      verdict
@@ -69,6 +72,9 @@ type outcome struct {
 
 // run plays a pair. err is for what kept it from being played.
 func (p play) run(ctx context.Context) (o outcome, err error) {
+	if p.doubles {
+		return p.doubling(ctx)
+	}
 	o = outcome{pair: p.name, seed: p.seed, faults: map[string]int{}, kills: map[string]int{}}
 	if err := os.MkdirAll(p.folder, 0o700); err != nil {
 		return o, err
@@ -122,16 +128,7 @@ func (p play) run(ctx context.Context) (o outcome, err error) {
 	d := &driver{seed: p.seed, dice: newDice(p.seed, p.name+"driver"), data: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 128}}}
 	limited, cancel := context.WithTimeoutCause(ctx, p.limit, fmt.Errorf("the exchanges did not end within %s", p.limit))
 	defer cancel()
-	var done, failed atomic.Int64
-	all := d.run(limited, sides[0], sides[1], p.total, p.inFlight, func(x exchange) {
-		if x.err != nil {
-			failed.Add(1)
-			p.log("exchange %d failed: %v", x.n, x.err)
-		}
-		if n := done.Add(1); n == int64(p.total) || n%max(1, int64(p.total/10)) == 0 {
-			p.log("%s: %d of %d exchanges, %d failed, %.0f s", p.name, n, p.total, failed.Load(), time.Since(began).Seconds())
-		}
-	})
+	all := d.run(limited, sides[0], sides[1], p.total, p.inFlight, p.progress(began))
 	o.took = time.Since(began)
 	calm()
 	storms.Wait()
@@ -173,6 +170,20 @@ func (p play) run(ctx context.Context) (o outcome, err error) {
 	o.counts = result.Counts{Found: p.total, Fail: min(o.verdict.count(), p.total)}
 	o.counts.Pass = p.total - o.counts.Fail
 	return o, nil
+}
+
+// progress tells how far a play has come, and of each failure.
+func (p play) progress(began time.Time) func(exchange) {
+	var done, failed atomic.Int64
+	return func(x exchange) {
+		if x.err != nil {
+			failed.Add(1)
+			p.log("exchange %d failed: %v", x.n, x.err)
+		}
+		if n := done.Add(1); n == int64(p.total) || n%max(1, int64(p.total/10)) == 0 {
+			p.log("%s: %d of %d, %d failed, %.0f s", p.name, n, p.total, failed.Load(), time.Since(began).Seconds())
+		}
+	}
 }
 
 // introduce opens the fronts, publishes a file at each side, and tells the sides

@@ -15,7 +15,7 @@ func report(all []outcome, took time.Duration) string {
 	b.WriteString("| pair | exchanges | lost | doubled | diverged | else | whole exchange p50 / max | exchanges/s | calls made again |\n|---|---|---|---|---|---|---|---|---|\n")
 	var faults, kills []map[string]int
 	for _, o := range all {
-		fmt.Fprintf(&b, "| %s | %d | %d | %d | %d | %d | %s / %s | %.0f | %d |\n", o.pair, o.counts.Found, len(o.verdict.lost), len(o.verdict.doubled),
+		fmt.Fprintf(&b, "| %s | %s | %d | %d | %d | %d | %s / %s | %.0f | %d |\n", o.pair, strings.TrimSpace(fmt.Sprint(o.counts.Found, " ", o.unit)), len(o.verdict.lost), len(o.verdict.doubled),
 			len(o.verdict.diverged), len(o.verdict.other), short(o.median), short(o.most), float64(o.counts.Found)/o.took.Seconds(), o.tries)
 		faults, kills = append(faults, o.faults), append(kills, o.kills)
 	}

@@ -48,8 +48,8 @@ const (
 )
 
 // newSide makes a participant and starts its replicas; store is "" for the
-// embedded one.
-func newSide(ctx context.Context, program, folder, name, store string, replicas int) (*side, error) {
+// embedded one. flags are further settings of `kakehashi serve`.
+func newSide(ctx context.Context, program, folder, name, store string, replicas int, flags ...string) (*side, error) {
 	addresses, err := serving.Free(1 + 2*replicas)
 	if err != nil {
 		return nil, err
@@ -89,7 +89,7 @@ func newSide(ctx context.Context, program, folder, name, store string, replicas 
 		listen, admin := addresses[1+2*i], addresses[2+2*i]
 		r := &replica{name: fmt.Sprint(name, " ", i+1), program: program, listen: listen, log: log,
 			args: append([]string{"serve", "--data", own, "--master-key-file", filepath.Join(data, "master.key"),
-				"--files-roots", filepath.Join(data, "files"), "--listen", listen, "--admin-listen", admin, "--log-level", "info"}, base...),
+				"--files-roots", filepath.Join(data, "files"), "--listen", listen, "--admin-listen", admin, "--log-level", "info"}, append(base, flags...)...),
 			api: &client.Client{Base: "http://" + admin, Token: strings.TrimSpace(string(token)), Lang: "en",
 				HTTP: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 128}}}}
 		s.replicas = append(s.replicas, r)
