@@ -1,5 +1,5 @@
 # Every target can be run by hand; .ci/run runs what a submission must pass.
-.PHONY: test race vet fmt demo bench build tck edc postgres fuzz
+.PHONY: test race vet fmt demo bench build tck edc postgres chaos fuzz
 
 test: ## what the README names
 	go test ./...
@@ -46,3 +46,9 @@ edc: ## Eclipse EDC as the counterpart, both ways
 
 postgres: ## the tests of all that keeps tables, on a PostgreSQL server of their own; RUN and PKG pick some
 	@d=$$(mktemp -d) && trap 'rm -rf "$$d"' EXIT && go build -trimpath -o "$$d/postgres" ./conformance/postgres && "$$d/postgres" $(if $(RUN),-run '$(RUN)') $(PKG)
+
+EXCHANGES ?= 10000
+
+chaos: ## exchanges while lines, nodes and databases break; SEED=n plays one again, ONLY=pattern picks pairs, UPDATE=1 writes docs/reliability.md
+	@d=$$(mktemp -d) && trap 'rm -rf "$$d"' EXIT && go build -trimpath -o "$$d/chaos" ./conformance/chaos && \
+	  "$$d/chaos" -n $(EXCHANGES) $(if $(SEED),-seed $(SEED)) $(if $(ONLY),-only '$(ONLY)') $(if $(UPDATE),-update)
