@@ -51,6 +51,22 @@ func tcp(c net.Conn) *net.TCPConn {
 	return t
 }
 
+// patient lets the next read wait for d and no longer, unless it was freed.
+func (c *connection) patient(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.ended && !c.freed {
+		_ = c.ctl.SetReadDeadline(time.Now().Add(d)) // not supported: as without
+	}
+}
+
+// cut says that it was freed.
+func (c *connection) cut() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.freed
+}
+
 // free ends a blocked write at once. The linger comes first: net/http closes the
 // connection as soon as a write fails, and from then on that is a reset.
 func (c *connection) free() {

@@ -424,3 +424,26 @@ func TestAServiceReceives(t *testing.T) {
 		t.Errorf("got %+v, files %v", m, r.kept())
 	}
 }
+
+// A sender that falls silent in the middle of its body is told so, and its grant
+// takes the next try.
+func TestABodyThatStallsIsEnded(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.plane.stalled = 200 * time.Millisecond
+	r.server.Start()
+	a := r.grant(WayReceive, "")
+	body, send := io.Pipe()
+	go func() { _, _ = send.Write([]byte("half of ")) }()
+	status, said, _ := r.deliver("POST", a, body)
+	if status < 400 || status >= 500 || !strings.Contains(said, `"`+fault.ReceivedPart.Code+`"`) {
+		t.Errorf("a body that stalls: %d %s", status, said)
+	}
+	if len(r.kept()) != 0 {
+		t.Errorf("kept: %v", r.kept())
+	}
+	if status, said, _ := r.deliver("POST", a, strings.NewReader("the whole")); status != 204 {
+		t.Errorf("the next try: %d %s", status, said)
+	}
+	<-r.moved
+}

@@ -59,6 +59,7 @@ type Config struct {
 type Plane struct {
 	c       Config
 	formats map[formatKey]*Format
+	stalled time.Duration // a sender that sends nothing for so long has gone
 
 	mu      sync.Mutex           // guards all below and every field of live, window and Session.ended
 	live    map[string]*live     // by grant id: what is cached and what runs
@@ -112,7 +113,7 @@ func New(ctx context.Context, c Config) (*Plane, error) {
 	if c.Replicas == nil {
 		c.Replicas = single{}
 	}
-	p := &Plane{c: c, formats: map[formatKey]*Format{}, live: map[string]*live{}, open: map[*window]struct{}{}, taking: map[string]bool{},
+	p := &Plane{c: c, stalled: stalled, formats: map[formatKey]*Format{}, live: map[string]*live{}, open: map[*window]struct{}{}, taking: map[string]bool{},
 		doubted: map[string]*live{}}
 	for i := range c.Formats {
 		f := &c.Formats[i]

@@ -27,12 +27,15 @@ const partOf = ".part"
 // on record and is answered with 204. A repeat is fault.AlreadyReceived with the
 // digest of what is here as its place.
 func (p *Plane) receive(w http.ResponseWriter, r *http.Request, path string, s *Session, conn *connection) {
-	moved, err := p.body(r, path, s)
+	moved, err := p.body(r, path, s, conn)
 	conn.done()
 	switch {
 	case err == nil:
 		w.Header().Set("Repr-Digest", reprDigest(moved.Digest))
 		w.WriteHeader(http.StatusNoContent)
+	case errors.Is(err, os.ErrDeadlineExceeded): // which ends the request's context as well
+		w.Header().Set("Connection", "close")
+		p.refuse(w, r, err)
 	case s.Err() != nil || r.Context().Err() != nil:
 		conn.abort()
 	default:
@@ -41,7 +44,7 @@ func (p *Plane) receive(w http.ResponseWriter, r *http.Request, path string, s *
 	}
 }
 
-func (p *Plane) body(r *http.Request, path string, s *Session) (Moved, error) {
+func (p *Plane) body(r *http.Request, path string, s *Session, conn *connection) (Moved, error) {
 	if path != "/" {
 		return Moved{}, fault.NotFound.At("", "what", path)
 	}
@@ -59,7 +62,7 @@ func (p *Plane) body(r *http.Request, path string, s *Session) (Moved, error) {
 	if err := p.begin(s); err != nil {
 		return Moved{}, err
 	}
-	in := &reader{src: r.Body, s: s, most: p.c.MaxReceived, sum: sha256.New()}
+	in := &reader{src: r.Body, s: s, conn: conn, most: p.c.MaxReceived, sum: sha256.New()}
 	receive := p.receiver(s.Grant)
 	file := ""
 	if receive == nil {
@@ -206,6 +209,7 @@ func (p *Plane) keep(s *Session, m Moved) error {
 type reader struct {
 	src     io.Reader
 	s       *Session
+	conn    *connection
 	sum     hash.Hash
 	n, most int64
 	whole   bool // the body's end was read
@@ -221,11 +225,15 @@ func (r *reader) Read(b []byte) (int, error) {
 		r.failed = true
 		return 0, err
 	}
+	r.conn.patient(r.s.plane.stalled)
 	m, err := r.src.Read(b[:n])
 	r.s.plane.give(win, n, int64(m))
 	r.sum.Write(b[:m])
 	r.n += int64(m)
 	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded) && !r.conn.cut():
+		r.failed = true
+		return m, fault.ReceivedPart.At("", "bytes", strconv.FormatInt(r.n, 10)).Because(err)
 	case r.s.Err() != nil:
 		r.failed = true
 		return m, context.Cause(r.s)

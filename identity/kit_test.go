@@ -68,6 +68,7 @@ type world struct {
 	hosts *participant.Room
 	docs  *documents
 	now   time.Time
+	stood time.Duration // how far the clock jumped without time passing
 	ec    *ecdsa.PrivateKey
 	ed    ed25519.PrivateKey
 }
@@ -99,6 +100,7 @@ func newWorld(t testing.TB) *world {
 	}
 	w.docs = &documents{hosted: w.hosts, byDID: map[string]did.Document{peerDID: w.document(t, peerDID, &w.ec.PublicKey)}}
 	if w.room, err = identity.Open(identity.Config{DB: w.db, Participants: w.hosts, Resolver: w.docs, Now: w.clock,
+		Elapsed: func() time.Duration { return w.now.Sub(start) - w.stood },
 		Lenient: func(d string) bool { return d == "did:web:lenient.example" }}); err != nil {
 		t.Fatal(err)
 	}

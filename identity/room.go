@@ -86,7 +86,8 @@ type Config struct {
 	Participants *participant.Room
 	Resolver     Resolver
 	Lenient      func(did string) bool
-	Template     *Template // nil outside of development: callers prove who they are
+	Template     *Template            // nil outside of development: callers prove who they are
+	Elapsed      func() time.Duration // since Open, whatever the clock was set to; nil: by the monotonic clock
 	Now          func() time.Time
 	Rand         io.Reader
 	Log          *slog.Logger
@@ -100,6 +101,8 @@ type Room struct {
 	lenient  func(string) bool
 	template *Template
 	now      func() time.Time
+	opened   time.Time
+	elapsed  func() time.Duration // since opened
 	rand     io.Reader
 }
 
@@ -117,6 +120,11 @@ func Open(c Config) (*Room, error) {
 	}
 	if r.rand == nil {
 		r.rand = rand.Reader
+	}
+	began := time.Now()
+	r.opened, r.elapsed = r.now(), func() time.Duration { return time.Since(began) }
+	if c.Elapsed != nil {
+		r.elapsed = c.Elapsed
 	}
 	return r, nil
 }
@@ -241,8 +249,13 @@ const pruneBite = 500
 // of at most 500 so that it never holds the others up. Call it every minute or
 // so.
 func (r *Room) Prune(ctx context.Context) error {
+	// A clock that jumped ahead may be set back, and the tokens count again.
+	now := r.now()
+	if steady := r.opened.Add(r.elapsed()); steady.Before(now) {
+		now = steady
+	}
 	// Twice the leeway: a unit may begin with a token that expires on its way.
-	before := r.now().Add(-2 * leeway).UnixMicro()
+	before := now.Add(-2 * leeway).UnixMicro()
 	for _, p := range r.hosted.All() {
 		for n := pruneBite; n == pruneBite; {
 			err := r.db.Update(ctx, func(tx store.Tx) error {

@@ -160,7 +160,10 @@ func (r *Room) commit(ctx context.Context, c *change) error {
 // write is the unit: spend, save, drop, record, put, ask, conclude.
 func (r *Room) write(tx store.Tx, c *change) error {
 	who := c.p.Participant
-	c.p.Updated = r.c.Now() // here and not before, so that the feed has the order of the commits
+	var err error
+	if c.p.Updated, err = r.book.Stamp(tx, who, r.c.Now()); err != nil { // here and not before, so that the feed has the order of the commits
+		return err
+	}
 	if c.caller != nil {
 		if err := r.c.Identity.Spend(tx, who, *c.caller); err != nil {
 			return err

@@ -57,6 +57,7 @@ type Config struct {
 	Log       *slog.Logger
 
 	Within time.Duration // in which what is no stream is answered; 0: bound.Within
+	Head   time.Duration // in which the head of a request arrives; 0: 10 s
 
 	// Store wraps the engine, so that a test can stop the node at any commit.
 	// nil: the engine itself.
@@ -119,6 +120,9 @@ func Open(ctx context.Context, c Config) (_ *Node, err error) {
 	}
 	if c.Within <= 0 {
 		c.Within = bound.Within
+	}
+	if c.Head <= 0 {
+		c.Head = headWithin
 	}
 	tolerate()
 	n := &Node{c: c, ready: make(chan struct{}), stopping: make(chan struct{})}
@@ -474,7 +478,7 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	lanes.Go(func() error { n.transfers.Run(sending, hosted); return nil })
 
-	servers := []*http.Server{n.server(n.public, "listen", 2), n.server(n.admin, "admin_listen", 8)}
+	servers := []*http.Server{n.server(n.public, publicPart), n.server(n.admin, adminPart)}
 	for i, l := range []net.Listener{n.listenPublic, n.listenAdm} {
 		g.Go(func() error {
 			var err error

@@ -25,6 +25,8 @@ type place struct {
 	key      []byte
 	ahead    time.Duration // how far the node's clock is ahead
 	within   time.Duration // Config.Within
+	head     time.Duration // Config.Head
+	jump     *atomic.Int64 // how far its clock has jumped; nil: not
 }
 
 // newPlace makes a node's folder and its participant, on free loopback ports.
@@ -83,8 +85,8 @@ const waitInTest = 20 * time.Second
 func (p place) startWith(t testing.TB, wrap func(store.DB) store.DB, face func(http.Handler) http.Handler) running {
 	t.Helper()
 	level := slog.LevelWarn
-	n, err := Open(t.Context(), Config{Settings: p.settings, MasterKey: p.key, Version: "test", Store: wrap, Within: p.within,
-		Now: func() time.Time { return time.Now().Add(p.ahead) },
+	n, err := Open(t.Context(), Config{Settings: p.settings, MasterKey: p.key, Version: "test", Store: wrap, Within: p.within, Head: p.head,
+		Now: p.now,
 		Log: slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: level}))})
 	if err != nil {
 		t.Fatal(err)
@@ -109,6 +111,14 @@ func (p place) startWith(t testing.TB, wrap func(store.DB) store.DB, face func(h
 		}
 	})
 	return r
+}
+
+func (p place) now() time.Time {
+	now := time.Now().Add(p.ahead)
+	if p.jump != nil {
+		now = now.Add(time.Duration(p.jump.Load()))
+	}
+	return now
 }
 
 type testWriter struct{ t testing.TB }

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -339,3 +341,43 @@ func TestAStoreThatHangsHoldsNobodyForEver(t *testing.T) {
 }
 
 func (a answered) String() string { return fmt.Sprint(a.status, " ", a.body) }
+
+// Connections that send the head of a request byte by byte, or nothing, are cut;
+// others are answered meanwhile.
+func TestDribbledHeadsAreCutAndHinderNobody(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, "tokyo")
+	p.head = time.Second
+	a := p.start(t, nil)
+	var slow []net.Conn
+	for i := range 400 {
+		conn, err := net.Dial("tcp", []string{p.settings.Listen, p.settings.AdminListen}[i%2])
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if i%4 < 2 {
+			if _, err := io.WriteString(conn, "GET /api/v1/node HTTP/1.1\r\nHo"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		slow = append(slow, conn)
+	}
+	began := time.Now()
+	for _, at := range []string{a.PublicURL(), a.AdminURL()} {
+		if x := ask(t, "GET", at+"/readyz", "", "en"); x.status != 200 || time.Since(began) > p.head {
+			t.Errorf("others are held up: %v after %v", x, time.Since(began))
+		}
+	}
+	for _, conn := range slow {
+		if err := conn.SetReadDeadline(began.Add(waitInTest)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.Copy(io.Discard, conn); errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatal("a connection that dribbles is kept")
+		}
+	}
+	if took := time.Since(began); took > waitInTest/2 {
+		t.Errorf("they were kept for %v", took)
+	}
+}

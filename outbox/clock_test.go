@@ -12,6 +12,7 @@ import (
 
 	"kakehashi/internal/fault"
 	"kakehashi/store"
+	"kakehashi/store/storetest"
 )
 
 // still is a store that takes everything and keeps nothing. Only the tests of
@@ -193,5 +194,43 @@ func TestStoppingGivesRunningAttemptsAMomentThenCancels(t *testing.T) {
 	})
 	if took != 500*time.Millisecond || cause != nil {
 		t.Errorf("the slow one was cancelled after %v, the quick one had %v", took, cause)
+	}
+}
+
+// A clock that was set back while the program was off, by a day or by a year,
+// makes no job wait for as long.
+func TestAClockSetBackMakesNobodyWait(t *testing.T) {
+	t.Parallel()
+	db := storetest.Open(t, Schema)
+	put(t, queue(t, db, nil), job("lane", "1"), job("lane", "2"))
+	for _, back := range []time.Duration{24 * time.Hour, 365 * 24 * time.Hour} {
+		done := make(chan string, 2)
+		q := queue(t, db, func(c *Config) { c.Now = func() time.Time { return time.Now().Add(-back) } })
+		q.Handle("k", func(_ context.Context, j Job) (func(store.Tx) error, error) { done <- j.ID; return nil, nil })
+		stop := run(t, q)
+		for _, want := range []string{"1", "2"} {
+			if got := <-done; got != want {
+				t.Errorf("%s, want %s", got, want)
+			}
+		}
+		stop()
+		put(t, queue(t, db, nil), job("lane", "1"), job("lane", "2"))
+	}
+
+	now := time.Now()
+	for name, c := range map[string]struct {
+		j    Job
+		want time.Duration
+	}{
+		"due":                         {Job{Created: now.Add(-time.Hour), Due: now.Add(-time.Hour)}, 0},
+		"later on purpose":            {Job{Created: now.Add(-time.Minute), Due: now.Add(time.Minute)}, time.Minute},
+		"late on purpose, clock back": {Job{Created: now.Add(24 * time.Hour), Due: now.Add(24*time.Hour + time.Minute)}, time.Minute},
+		"at once, clock back":         {Job{Created: now.Add(24 * time.Hour), Due: now.Add(24 * time.Hour)}, 0},
+		"failed":                      {Job{Created: now, Due: now.Add(5 * time.Minute), Attempts: 9}, 5 * time.Minute},
+		"failed, clock back":          {Job{Created: now.Add(24 * time.Hour), Due: now.Add(24*time.Hour + time.Second), Attempts: 1}, maxRetryAfter},
+	} {
+		if got := resumes(c.j, now).Sub(now); got != c.want {
+			t.Errorf("%s: waits %v, want %v", name, got, c.want)
+		}
 	}
 }

@@ -345,6 +345,20 @@ func (h *laneHeap) Pop() any {
 	return l
 }
 
+// resumes is until for a job that was read from the table: by a clock that was set
+// back since it was written it would wait for as long as that. None waits longer
+// than its room meant, or after a failure than a counterpart can ask for.
+func resumes(j Job, now time.Time) time.Time {
+	most := maxRetryAfter
+	if j.Attempts == 0 {
+		most = max(j.Due.Sub(j.Created), 0)
+	}
+	if at := now.Add(most); at.Before(until(j.Due, now)) {
+		return at
+	}
+	return until(j.Due, now)
+}
+
 // until is when a kept time comes by the monotonic clock of now, so that a clock
 // that is set back does not stretch a wait.
 func until(due, now time.Time) time.Time {

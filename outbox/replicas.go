@@ -174,7 +174,7 @@ func (q *Queue) admit(found []*item, owner string, again func() ([]*item, error)
 	defer q.mu.Unlock()
 	for _, it := range found {
 		if missing[key{it.job.Participant, it.job.ID}] {
-			it.owner, it.at = owner, until(it.job.Due, now)
+			it.owner, it.at = owner, resumes(it.job, now)
 			if q.add(it, now) {
 				q.waits(it, now)
 			}

@@ -65,7 +65,7 @@ func (q *Queue) start(base context.Context, items []*item) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, it := range items {
-		it.at = until(it.job.Due, now)
+		it.at = resumes(it.job, now)
 		last = max(last, it.job.Created.UnixMicro())
 		if q.add(it, now) { // not when AfterCommit placed it first
 			q.waits(it, now)

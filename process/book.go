@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -49,9 +50,12 @@ type Book[P Kept] struct {
 	watch  Watch
 	decode func(Head, []byte) (P, error)
 	known  *recent.Of[key, P]
-	epoch  atomic.Int64 // grows with each change of another replica
 
-	insert, save, read, wait, goOn, count, total, feed string
+	mu     sync.Mutex
+	stamps map[participant.ID]int64 // the last that was given
+	epoch  atomic.Int64             // grows with each change of another replica
+
+	insert, save, read, wait, goOn, count, total, feed, newest string
 }
 
 type key struct {
@@ -77,7 +81,7 @@ const columns = `id, role, counterparty, peer_pid, start_key, state, version, ag
 func NewBook[P Kept](name string, db store.DB, w Watch, decode func(Head, []byte) (P, error)) *Book[P] {
 	of := func(text string) string { return strings.ReplaceAll(text, "{name}", name) }
 	b := &Book[P]{
-		name: name, db: db, watch: w, decode: decode, known: recent.New[key, P](maxKnown),
+		name: name, db: db, watch: w, decode: decode, known: recent.New[key, P](maxKnown), stamps: map[participant.ID]int64{},
 		insert: of(`INSERT INTO {name}_processes (participant, ` + columns + `)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`),
 		save: of(`UPDATE {name}_processes SET peer_pid = $1, state = $2, version = $3, agreement = $4, body = $5, updated = $6
@@ -88,7 +92,8 @@ func NewBook[P Kept](name string, db store.DB, w Watch, decode func(Head, []byte
 		total: of(`SELECT COUNT(*) FROM {name}_processes WHERE participant = $1`),
 		count: of(`SELECT COUNT(*) FROM {name}_processes WHERE participant = $1 AND counterparty = $2
 			AND state <> 'FINALIZED' AND state <> 'COMPLETED' AND state <> 'TERMINATED'`), // as the index has it
-		feed: feedOf(name),
+		feed:   feedOf(name),
+		newest: of(`SELECT COALESCE(MAX(updated), 0) FROM {name}_processes WHERE participant = $1`),
 	}
 	w.Elsewhere(name, b.heard)
 	return b

@@ -41,6 +41,23 @@ func (b *Book[P]) Changed(ctx context.Context, p participant.ID, id string, sinc
 	return out, nil
 }
 
+// Stamp is the moment of a change that is written now: later than all before it,
+// also by a clock that was set back, so that who reads the feed from a moment on
+// misses none. Other replicas have clocks of their own.
+func (b *Book[P]) Stamp(tx store.Tx, p participant.ID, now time.Time) (time.Time, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	last, ok := b.stamps[p]
+	if !ok { // once in the life of the program
+		if err := tx.QueryRow(b.newest, string(p)).Scan(&last); err != nil {
+			return now, fmt.Errorf("read the moment of the last change: %w", err)
+		}
+	}
+	last = max(now.UnixMicro(), last+1)
+	b.stamps[p] = last
+	return time.UnixMicro(last).UTC(), nil
+}
+
 func feedOf(name string) string {
 	return strings.ReplaceAll(`SELECT id, state, version, updated FROM {name}_processes
 		WHERE participant = $1 AND (updated, id) > ($2, $3) AND ($4 = '' OR id = $4)

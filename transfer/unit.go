@@ -171,7 +171,10 @@ func (r *Room) commit(ctx context.Context, c *change) error {
 func (r *Room) write(tx store.Tx, c *change) error {
 	q := c.p
 	who := q.Participant
-	q.Updated = r.c.Now() // here and not before, so that the feed has the order of the commits
+	var err error
+	if q.Updated, err = r.book.Stamp(tx, q.Participant, r.c.Now()); err != nil { // here and not before, so that the feed has the order of the commits
+		return err
+	}
 	bodies, jobs := c.bodies, c.jobs
 	if c.caller != nil {
 		if err := r.c.Identity.Spend(tx, who, *c.caller); err != nil {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -183,4 +184,25 @@ func TestIdleConnectionsMakeRoom(t *testing.T) {
 		t.Errorf("%d open, want %d", n, most)
 	}
 	close(hold)
+}
+
+func TestADribbledBodyEndsInTime(t *testing.T) {
+	t.Parallel()
+	got := make(chan error, 1)
+	server := httptest.NewServer(Requests{Body: 100 * time.Millisecond, Refuse: refuse}.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, err := io.ReadAll(r.Body)
+		got <- err
+	})))
+	defer server.Close()
+	c, err := net.Dial("tcp", server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := io.WriteString(c, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nslow"); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-got; !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("reading it ended with %v", err)
+	}
 }
