@@ -74,6 +74,9 @@ func (c *check) complete() {
 	if !c.set("files_roots") {
 		s.FilesRoots = []string{filepath.Join(s.Data, "files")}
 	}
+	if !c.set("received_dir") {
+		s.ReceivedDir = filepath.Join(s.Data, "received")
+	}
 }
 
 func (c *check) rules() {

@@ -97,9 +97,6 @@ const tokenFile = "api.token"
 // homeFile names and locks the data folder of a replica.
 const homeFile = "replica.lock"
 
-// receivedFolder holds what counterparts push to us, below the data folder.
-const receivedFolder = "received"
-
 // schemas are the tables of everything that keeps some.
 func schemas(s config.Settings) []store.Schema {
 	all := []store.Schema{copying.Schema, replica.Schema, participant.Schema, evidence.Schema, outbox.Schema, identity.Schema, partner.Schema, account.Schema,
@@ -245,7 +242,7 @@ func (n *Node) openRooms(ctx context.Context) error {
 		return err
 	}
 	if n.plane, err = dataplane.New(ctx, dataplane.Config{DB: n.db, Gate: engine, Evidence: n.evidence, Watch: hub, Replicas: n.replicas, Participants: n.participants.Get,
-		Formats: formats, Folder: filepath.Join(s.Data, receivedFolder), MaxReceived: int64(s.MaxReceivedBytes), HTTP: way.Stream(),
+		Formats: formats, Folder: s.ReceivedDir, MaxReceived: int64(s.MaxReceivedBytes), HTTP: way.Stream(),
 		Received: func(tx store.Tx, g dataplane.Grant, m dataplane.Moved) error { return n.transfers.Received(tx, g, m) },
 		Now:      now, Rand: rand.Reader, Log: log}); err != nil {
 		return err
@@ -302,7 +299,7 @@ func (n *Node) openRooms(ctx context.Context) error {
 func (n *Node) taken(ctx context.Context, hub *watch.Hub) {
 	hub.Missed()
 	n.transfers.Reload()
-	if err := n.plane.Reload(ctx); err != nil {
+	if err := n.plane.Reload(ctx); err != nil && ctx.Err() == nil {
 		n.c.Log.WarnContext(ctx, "what a replica left in the data plane waits for the next start or the next replica that goes", "err", err)
 	}
 }
