@@ -203,14 +203,20 @@ func (r *Room) act(ctx context.Context, q Process, c *change, kind Kind, code, r
 }
 
 // Complete ends a transfer whose bytes have all arrived. As consumer f says what
-// arrived and goes into the message; else it is the zero Facts.
+// arrived and goes into the message; else it is the zero Facts. One that is complete
+// already, or whose completion is on its way, is returned as it is: who did not see
+// the first answer asks again.
 func (r *Room) Complete(ctx context.Context, p participant.ID, id string, f Facts) (Process, error) {
-	return r.move(ctx, p, id, KindCompletion, func(q Process, c *change) error {
+	q, err := r.move(ctx, p, id, KindCompletion, func(q Process, c *change) error {
 		if f != (Facts{}) {
 			q.Facts = &f
 		}
 		return r.step(c, q, Event{What: process.Decided, Kind: KindCompletion})
 	})
+	if errors.Is(err, fault.NotYourTurn) && (q.State == Completed || q.Pending != nil && q.Pending.Kind == KindCompletion) {
+		return q, nil
+	}
+	return q, err
 }
 
 // Suspend halts a started transfer; a provider closes its tap at once.

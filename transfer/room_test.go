@@ -56,7 +56,15 @@ func TestAWholeTransfer(t *testing.T) {
 	digest := evidence.Digest([]byte("the file"))
 	_, err := w.brussels.room.Complete(t.Context(), "brussels", c.ID, Facts{Bytes: 8, Digest: digest})
 	check(t, err)
+	again, err := w.brussels.room.Complete(t.Context(), "brussels", c.ID, Facts{}) // on its way, or done
+	check(t, err)
+	if again.Facts == nil || again.Facts.Bytes != 8 {
+		t.Errorf("a repeated completion changes what was said: %+v", again.Facts)
+	}
 	c, p = w.both(c, Completed)
+	if again, err = w.brussels.room.Complete(t.Context(), "brussels", c.ID, Facts{}); err != nil || again.Version != c.Version {
+		t.Errorf("a completion of what is complete: version %d of %d, %v", again.Version, c.Version, err)
+	}
 	if w.admits(a) {
 		t.Error("the grant outlives its transfer")
 	}

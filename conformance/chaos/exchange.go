@@ -144,13 +144,7 @@ func (d *driver) whole(ctx context.Context, x *exchange) error {
 		return fmt.Errorf("fetch the data of transfer %s: %w", x.transfer, err)
 	}
 	_, err = try(ctx, d, x.consumer, func(ctx context.Context, c *client.Client) (client.Transfer, error) {
-		t, err := c.Complete(ctx, x.transfer, client.Completion{Bytes: size})
-		if err != nil && !passing(err) { // an earlier try may have done it
-			if now, e := c.Transfer(ctx, x.transfer, 0); e == nil && now.State == "COMPLETED" {
-				return now, nil
-			}
-		}
-		return t, err
+		return c.Complete(ctx, x.transfer, client.Completion{Bytes: size})
 	})
 	if err != nil {
 		return fmt.Errorf("complete transfer %s: %w", x.transfer, err)
