@@ -86,6 +86,7 @@ type Node struct {
 	listenPublic, listenAdm net.Listener
 	token                   string
 	ready, stopping         chan struct{}
+	left                    chan struct{} // capacity 1: a replica is gone
 }
 
 // databaseFile is the embedded database in the data folder.
@@ -122,7 +123,7 @@ func Open(ctx context.Context, c Config) (_ *Node, err error) {
 		c.Head = headWithin
 	}
 	tolerate()
-	n := &Node{c: c, ready: make(chan struct{}), stopping: make(chan struct{})}
+	n := &Node{c: c, ready: make(chan struct{}), stopping: make(chan struct{}), left: make(chan struct{}, 1)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, n.close())
@@ -206,7 +207,7 @@ func (n *Node) openRooms(ctx context.Context) error {
 	n.replicas.Own(n.outbox)
 	n.replicas.Connect(hub)
 	hub.Company(func() bool { return !n.replicas.Alone() })
-	n.replicas.OnTaken(func(ctx context.Context) { n.taken(ctx, hub) })
+	n.replicas.OnTaken(func(context.Context) { n.taken(hub) })
 	hub.Elsewhere(outbox.LaneKind, n.outbox.Heard)
 	n.evidence.Join(n.replicas, hub)
 	n.replicas.OnTaken(n.evidence.Recheck)
@@ -292,16 +293,6 @@ func (n *Node) openRooms(ctx context.Context) error {
 		Negotiations: negotiations, Transfers: n.transfers, Evidence: n.evidence, Outbox: n.outbox, Access: engine.Access, EndAgreement: n.EndAgreement, Within: n.c.Within, Now: now, Log: log, Secure: s.TLS()}))
 	n.admin = mux
 	return nil
-}
-
-// taken reads what only a replica that is gone had in memory, and has everything
-// read again that it may have changed without telling.
-func (n *Node) taken(ctx context.Context, hub *watch.Hub) {
-	hub.Missed()
-	n.transfers.Reload()
-	if err := n.plane.Reload(ctx); err != nil && ctx.Err() == nil {
-		n.c.Log.WarnContext(ctx, "what a replica left in the data plane waits for the next start or the next replica that goes", "err", err)
-	}
 }
 
 // home names the data folder, which is this program's while it runs: who starts
@@ -469,6 +460,7 @@ func (n *Node) Run(ctx context.Context) error {
 	var lanes errgroup.Group
 	lanes.Go(func() error { return n.outbox.Run(sending) })
 	loops.Go(func() error { return n.prune(background) })
+	loops.Go(func() error { return n.takeOver(background) })
 	var hosted []participant.ID
 	for _, p := range n.participants.All() {
 		hosted = append(hosted, p.ID)
