@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 // testWiring stands for the program's: init fails for one name.
 func testWiring() Wiring {
 	return Wiring{
-		Init: func(_ context.Context, s config.Settings) (string, error) {
+		Init: func(_ context.Context, s config.Settings, _ bool) (string, error) {
 			if s.Participant == "broken" {
 				return "", errors.New("no keys today")
 			}

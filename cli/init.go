@@ -13,7 +13,10 @@ import (
 )
 
 // initCommand makes the files of a new node. It never writes over one.
-type initCommand struct{ SettingFlags }
+type initCommand struct {
+	SettingFlags
+	Join bool
+}
 
 // newFile is where init writes when --config does not say.
 const newFile = "node.yaml"
@@ -30,8 +33,9 @@ func (i initCommand) Run(ctx context.Context, c *Context) (err error) {
 	if err != nil {
 		return err
 	}
-	_, fromEnv := c.LookupEnv(config.MasterKeyEnv)
-	if fromEnv {
+	_, given := c.LookupEnv(config.MasterKeyEnv)
+	given = given || i.Join // the key of the node that is there
+	if given {
 		if _, err := s.MasterKey(c.LookupEnv); err != nil {
 			return err
 		}
@@ -62,7 +66,7 @@ func (i initCommand) Run(ctx context.Context, c *Context) (err error) {
 			}
 		}
 	}
-	if !fromEnv {
+	if !given {
 		key, err := config.NewMasterKey(rand.Reader)
 		if err != nil {
 			return err
@@ -76,7 +80,7 @@ func (i initCommand) Run(ctx context.Context, c *Context) (err error) {
 	}
 	did := ""
 	if c.Wiring.Init != nil {
-		if did, err = c.Wiring.Init(ctx, s); err != nil {
+		if did, err = c.Wiring.Init(ctx, s, i.Join); err != nil {
 			return err
 		}
 	}
@@ -84,13 +88,13 @@ func (i initCommand) Run(ctx context.Context, c *Context) (err error) {
 	if err := made.file(path, config.Sample(c.Lang(), s, filepath.Dir(full))); err != nil {
 		return err
 	}
-	return i.report(c, s, path, did, fromEnv)
+	return i.report(c, s, path, did, given)
 }
 
-func (i initCommand) report(c *Context, s config.Settings, path, did string, fromEnv bool) error {
+func (i initCommand) report(c *Context, s config.Settings, path, did string, given bool) error {
 	out := map[string]string{"config": path, "data": s.Data, "participant": s.Participant, "public_url": s.PublicURL}
 	lines := []string{c.Text.T("init.config", "file", path), c.Text.T("init.data", "folder", s.Data)}
-	if !fromEnv {
+	if !given {
 		out["master_key"] = s.MasterKeyFile
 		lines = append(lines, c.Text.T("init.key", "file", s.MasterKeyFile))
 	}

@@ -43,9 +43,10 @@ func OS() Env {
 }
 
 // InitFunc makes what a new node needs beside its files: the participant, its
-// keys and its DID document. settings are complete, and the master key is where
-// they say. When it fails it leaves nothing behind.
-type InitFunc func(ctx context.Context, settings config.Settings) (did string, err error)
+// keys and its DID document; to join, only what a further replica of the node that
+// is there needs. settings are complete, and the master key is where they say. When
+// it fails it leaves nothing behind.
+type InitFunc func(ctx context.Context, settings config.Settings, join bool) (did string, err error)
 
 // Wiring is what the program puts into the command line from packages that
 // import it or that it need not know.

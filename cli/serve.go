@@ -45,10 +45,13 @@ func (s serveCommand) Run(ctx context.Context, c *Context) error {
 
 // InitNode is the InitFunc of the real program.
 func InitNode(lookup func(string) (string, bool)) InitFunc {
-	return func(ctx context.Context, s config.Settings) (string, error) {
+	return func(ctx context.Context, s config.Settings, join bool) (string, error) {
 		key, err := s.MasterKey(lookup)
 		if err != nil {
 			return "", err
+		}
+		if join {
+			return node.Join(ctx, s, key)
 		}
 		return node.Init(ctx, s, key)
 	}

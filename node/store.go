@@ -72,7 +72,7 @@ func opener(s config.Settings, to string) (open func(context.Context, ...store.S
 		}, storePlace(s), nil
 	}
 	return func(ctx context.Context, schemas ...store.Schema) (copying.Engine, error) {
-		return sqlite.Open(ctx, sqlite.Config{Path: path, Schemas: schemas, Log: quiet})
+		return sqlite.Open(ctx, sqlite.Config{Path: path, Schemas: schemas, Log: quiet, Cache: 8 << 10})
 	}, path, nil
 }
 

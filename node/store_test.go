@@ -247,3 +247,40 @@ func TestTablesOfAServiceThatIsGoneAreDropped(t *testing.T) {
 	}
 	p.start(t, nil)
 }
+
+func TestAReplicaJoinsTheNodeThatIsThere(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, "tokyo")
+	second := p
+	second.settings.Data = t.TempDir()
+	if p.settings.Store == "" { // a file is for one node: what joins is another machine's
+		if _, _, err := CopyStore(t.Context(), p.settings, second.at(), false, nobody); err != nil {
+			t.Fatal(err)
+		}
+	} else {
+		p.start(t, nil)
+		second.settings.Listen, second.settings.AdminListen = freeAddress(t), freeAddress(t)
+	}
+	wrong := second
+	wrong.settings.PublicURL = "http://127.0.0.1:1"
+	if _, err := Join(t.Context(), wrong.settings, wrong.key); !errors.Is(err, fault.JoinDiffers) {
+		t.Errorf("under another address: got %v", err)
+	}
+	if _, err := Join(t.Context(), second.settings, bytes.Repeat([]byte{7}, 32)); !errors.Is(err, fault.VaultClosed) {
+		t.Errorf("with another master key: got %v", err)
+	}
+	if _, err := Join(t.Context(), second.settings, second.key); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Join(t.Context(), second.settings, second.key); !errors.Is(err, fault.FileExists) {
+		t.Errorf("again: got %v", err)
+	}
+	if _, err := second.start(t, nil).client().Node(t.Context()); err != nil {
+		t.Errorf("its own token: %v", err)
+	}
+	empty := second
+	empty.settings.Data, empty.settings.Store = t.TempDir(), storetest.URL(t)
+	if _, err := Join(t.Context(), empty.settings, empty.key); !errors.Is(err, fault.NoParticipant) {
+		t.Errorf("an empty store: got %v", err)
+	}
+}

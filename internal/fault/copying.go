@@ -16,7 +16,7 @@ var (
 		Words{"finish that one, or throw it away with --again", "そのコピーを完了させるか、--again を付けて破棄してください"})
 	CopyUnknown = Define("copy-unknown", 409,
 		Words{"the store holds tables of {owner}, which this kakehashi does not have", "このバージョンの kakehashi が備えていない {owner} のテーブルがあります"},
-		Words{"use a kakehashi that has it, or remove them with: kakehashi store drop {owner} --yes", "{owner} を備えた kakehashi を使うか、kakehashi store drop {owner} --yes で削除してください"})
+		Words{"use a kakehashi that has it, or remove them with: kakehashi store drop {owner} --yes", "対応するバージョンの kakehashi を使うか、kakehashi store drop {owner} --yes で削除してください"})
 	CopyRaced = Define("copy-raced", 409,
 		Words{"another program writes into {place} at the same time", "別のプログラムが同時に {place} に書き込んでいます"},
 		Words{"end the other one, then run the command again: it goes on where it was", "もう一方を終了してからもう一度実行すると、続きから再開します"})

@@ -34,7 +34,10 @@ var (
 		Words{"make it with: kakehashi init", "kakehashi init で作成してください"})
 	NodeExists = Define("node-exists", 409,
 		Words{"a node exists already: {file}", "ノードは既に存在します: {file}"},
-		Words{"start it with kakehashi serve, or choose another data folder", "kakehashi serve で起動するか、別のデータフォルダーを指定してください"})
+		Words{"start it with kakehashi serve, add a replica of it with kakehashi init --join, or choose another place", "kakehashi serve で起動するか、kakehashi init --join でレプリカを追加するか、別の場所を指定してください"})
+	JoinDiffers = Define("join-differs", 409,
+		Words{"the node there is {name}, {did}; the settings are those of {as}, {given}", "既存のノードは {name}（{did}）ですが、設定は {as}（{given}）のものです"},
+		Words{"give participant and public_url the values that its first settings have", "participant と public_url を、既存のノードの設定と同じ値にしてください"})
 	CannotListen = Define("cannot-listen", 500,
 		Words{"cannot listen on {address} ({setting})", "{address} で待ち受けできません（{setting}）"},
 		Words{"end the program that uses the address, or set {setting} to another one", "そのアドレスを使用中のプログラムを終了するか、{setting} に別のアドレスを設定してください"})

@@ -11,11 +11,13 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -36,14 +38,19 @@ type Config struct {
 	Log *slog.Logger
 	// Now stamps migrations and measures units; time.Now when nil.
 	Now func() time.Time
+	// Cache is how many KiB of pages the writer keeps, and the most that a reader
+	// does; what the allocator takes is about twice that. 0: 32 MiB, and 8 MiB for
+	// each reader.
+	Cache int
 }
 
 // DB is a store.DB on one file. All methods can be used by many goroutines.
 type DB struct {
-	path string
-	log  *slog.Logger
-	now  func() time.Time
-	lock *lock.File // nil: another program may write, this one only reads
+	path  string
+	log   *slog.Logger
+	now   func() time.Time
+	cache int
+	lock  *lock.File // nil: another program may write, this one only reads
 
 	// The writer. mu guards queue and closed; conn belongs to the goroutine
 	// that runs write.
@@ -67,8 +74,8 @@ type DB struct {
 // less long.
 var (
 	common = []string{"busy_timeout=5000", "foreign_keys=ON", "temp_store=MEMORY", "trusted_schema=OFF"}
-	writes = []string{"journal_mode=WAL", "synchronous=FULL", "wal_autocheckpoint=2000", "cache_size=-32768", "journal_size_limit=67108864"}
-	reads  = []string{"query_only=ON", "cache_size=-8192"}
+	writes = []string{"journal_mode=WAL", "synchronous=FULL", "wal_autocheckpoint=2000", "journal_size_limit=67108864"}
+	reads  = []string{"query_only=ON"}
 )
 
 var patch = sync.OnceFunc(lib.PatchIssue199)
@@ -97,7 +104,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	db := &DB{path: path, log: cfg.Log, now: cfg.Now, lock: held, gone: make(chan struct{}),
+	db := &DB{path: path, cache: cfg.Cache, log: cfg.Log, now: cfg.Now, lock: held, gone: make(chan struct{}),
 		room: make(chan struct{}, min(max(4, 2*runtime.GOMAXPROCS(0)), 32))}
 	db.some.L = &db.mu
 	if db.conn, err = db.openWriter(); err == nil {
@@ -115,7 +122,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 
 func (db *DB) openWriter() (*conn, error) {
 	// IMMEDIATE takes the write lock at once, so no unit fails half way for want of it.
-	return open(db.path, "BEGIN IMMEDIATE", append(append([]string(nil), common...), writes...)...)
+	return db.connect("BEGIN IMMEDIATE", writes, cmp.Or(db.cache, 32<<10))
 }
 
 // Close lets the units that wait finish, then ends. Later units get
@@ -213,5 +220,9 @@ func (db *DB) reader() (*conn, error) {
 		return c, nil
 	}
 	db.readMu.Unlock()
-	return open(db.path, "BEGIN", append(append([]string(nil), common...), reads...)...)
+	return db.connect("BEGIN", reads, min(cmp.Or(db.cache, 8<<10), 8<<10))
+}
+
+func (db *DB) connect(begin string, kind []string, cache int) (*conn, error) {
+	return open(db.path, begin, slices.Concat(common, kind, []string{fmt.Sprintf("cache_size=-%d", cache)})...)
 }
