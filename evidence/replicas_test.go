@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -104,7 +105,7 @@ func run(t testing.TB, l *Log) (stop func()) {
 	return stop
 }
 
-// begin does what is due at the start of a log.
+// begin does what is due at the start of a log, and forgets the second look.
 func begin(t testing.TB, l *Log) {
 	t.Helper()
 	for _, k := range l.take(time.Now()) {
@@ -112,6 +113,9 @@ func begin(t testing.TB, l *Log) {
 		if l.did(k, err); err != nil {
 			t.Fatal(err)
 		}
+	}
+	for _, w := range l.work {
+		w.again = time.Time{}
 	}
 }
 
@@ -240,6 +244,11 @@ func TestAReplicaThatDoesNotLeadTellsAndTheLeaderNumbers(t *testing.T) {
 		start := time.Now()
 		var mu sync.Mutex
 		looked := make([][]time.Duration, 2)
+		looks := func(i int) []time.Duration {
+			mu.Lock()
+			defer mu.Unlock()
+			return slices.Clone(looked[i])
+		}
 		logs := make([]*Log, 2)
 		for i := range logs {
 			c := config(t, viewer(func() error {
@@ -256,19 +265,22 @@ func TestAReplicaThatDoesNotLeadTellsAndTheLeaderNumbers(t *testing.T) {
 		synctest.Wait()
 		logs[1].touch(tokyo)
 		time.Sleep(time.Second)
-		if len(looked[1]) != 0 || len(looked[0]) != 1 || looked[0][0] > 50*time.Millisecond {
-			t.Errorf("the leader looked at %v, the other at %v", looked[0], looked[1])
+		if a, b := looks(0), looks(1); len(b) != 0 || len(a) != 1 || a[0] > 50*time.Millisecond {
+			t.Errorf("the leader looked at %v, the other at %v", a, b)
 		}
 		for range 100 {
 			logs[1].touch(tokyo)
 			time.Sleep(10 * time.Millisecond)
 		}
 		time.Sleep(time.Second)
-		if n := w.told[newsWaiting]; n < 15 || n > 22 {
-			t.Errorf("the leader was told %d times in a second", n)
+		w.mu.Lock()
+		told := w.told[newsWaiting]
+		w.mu.Unlock()
+		if told < 15 || told > 22 {
+			t.Errorf("the leader was told %d times in a second", told)
 		}
-		if n := len(looked[0]); n < 15 || n > 22 || len(looked[1]) != 0 {
-			t.Errorf("the leader looked %d times, the other %d", n, len(looked[1]))
+		if a, b := looks(0), looks(1); len(a) < 15 || len(a) > 22 || len(b) != 0 {
+			t.Errorf("the leader looked %d times, the other %d", len(a), len(b))
 		}
 	})
 }
@@ -306,23 +318,48 @@ func TestWhatTheLeaderLeavesWaitingIsNumberedByItsWriter(t *testing.T) {
 // A unit whose answer was lost is kept, and nobody was told of its leaf.
 func TestALeafWhoseUnitHadNoAnswerDoesNotWait(t *testing.T) {
 	t.Parallel()
-	db := storetest.Open(t, Schema)
-	c := config(t, db)
-	c.DB = silent{db}
-	l := open(t, c)
+	c := config(t, storetest.Open(t, Schema))
+	c.DB = silent{c.DB}
+	w := newTown()
+	l := w.move(t, c)
+	begin(t, l)
 	run(t, l)
 	err := c.DB.Update(t.Context(), func(tx store.Tx) error { return l.Append(tx, tokyo, Leaf{Type: "kh.catalog.requested"}) })
 	if !errors.Is(err, errNoAnswer) {
 		t.Fatal(err)
 	}
-	w := newTown()
-	other := w.move(t, config(t, db))
-	other.c.Keys = c.Keys
-	l.mu.Lock()
-	l.replicas, l.hints = home{w, 0}, home{w, 0}
-	l.mu.Unlock()
 	w.wait(t, 1)
 	sound(t, l, 1)
+}
+
+func TestWhatAReplicaThatIsGoneLeftIsNumbered(t *testing.T) {
+	t.Parallel()
+	c := config(t, storetest.Open(t, Schema))
+	w := newTown()
+	w.leader.Store(7)
+	gone, l := w.move(t, c), w.move(t, c)
+	begin(t, l)
+	pass := func(at time.Time) {
+		t.Helper()
+		for _, k := range l.take(at) {
+			err := l.do(t.Context(), k)
+			if l.did(k, err); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	plain(t, gone, 3) // and it is
+	now := time.Now()
+	pass(now.Add(time.Hour))
+	if l.Checkpoint(tokyo) != nil {
+		t.Fatal("leaves were numbered that nobody told of")
+	}
+	l.Recheck(t.Context())
+	pass(time.Now())
+	sound(t, l, 3)
+	plain(t, gone, 2) // the server ends its last unit now
+	pass(time.Now().Add(againAfter))
+	sound(t, l, 5)
 }
 
 var errNoAnswer = errors.New("the answer was lost")
@@ -485,6 +522,8 @@ func TestACheckpointThatAnotherReplicaSignedIsShown(t *testing.T) {
 	number()
 	shows(40)
 	b.hear(watch.Change{Kind: newsKind}, true)
+	shows(60)
+	b.state(tokyo).show(&shown{40, []byte("older")}) // read before, and late
 	shows(60)
 	if n := len(b.work); n > 1 {
 		t.Errorf("%d logs are worked on", n)
