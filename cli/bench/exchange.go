@@ -26,6 +26,10 @@ type exchange struct {
 	Exchanges int    `default:"500"`
 	InFlight  string `default:"1,4,16,64" placeholder:"N,N"`
 	Store     string `placeholder:"URL"`
+	Replicas  int    `default:"1"`
+	Kept      int    `default:"0"`
+	Compare   bool
+	Rounds    int `default:"3"`
 }
 
 // percentiles of a row, in milliseconds.
@@ -66,6 +70,9 @@ func (x exchange) Run(ctx context.Context, c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if x.Replicas < 1 || x.Replicas > 16 || x.Replicas > 1 && x.Store == "" {
+		return fault.BadUsage.At("--replicas", "command", "kakehashi bench exchange", "reason", strconv.Itoa(x.Replicas))
+	}
 	dir, err := os.MkdirTemp("", "kakehashi-bench-")
 	if err != nil {
 		return err
@@ -74,50 +81,36 @@ func (x exchange) Run(ctx context.Context, c *cli.Context) (err error) {
 	if err := c.Say(c.Text.T("bench.defaults", "exchanges", x.Exchanges)); err != nil {
 		return err
 	}
-	tokyo, err := start(ctx, c, dir, "tokyo", x.Store)
+	if x.Compare {
+		return x.compare(ctx, c, dir, levels)
+	}
+	p, err := newPair(ctx, c, dir, x.Store, x.Replicas, x.Kept)
 	if err != nil {
 		return err
 	}
-	defer func() { err = first(err, tokyo.stop()) }()
-	brussels, err := start(ctx, c, dir, "brussels", x.Store)
-	if err != nil {
-		return err
-	}
-	defer func() { err = first(err, brussels.stop()) }()
-
-	d := &driver{provider: tokyo, consumer: brussels, data: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 256}}}
-	if err := d.prepare(ctx); err != nil {
-		return err
-	}
-	defer d.close()
-	res := result{StartMS: ms(max(tokyo.started, brussels.started))}
-	for _, p := range []*process{tokyo, brussels} {
-		now, _ := p.memory()
-		res.IdleRSS = max(res.IdleRSS, now)
-	}
-	before, err := d.disk()
+	defer func() { err = first(err, p.stop()) }()
+	res := result{StartMS: ms(p.started()), IdleRSS: p.idle}
+	before, err := p.disk()
 	if err != nil {
 		return err
 	}
 	for _, n := range levels {
-		r, err := d.level(ctx, n, x.Exchanges)
+		r, err := p.level(ctx, n, x.Exchanges)
 		if err != nil {
 			return err
 		}
 		res.Rows = append(res.Rows, r)
-		if err := c.Say(c.Text.T("bench.row", "in_flight", r.InFlight, "p50", show(r.ToFinalized.P50), "p95", show(r.ToFinalized.P95),
-			"p99", show(r.ToFinalized.P99), "first", show(r.ToFirstByte.P50), "rate", show(r.ExchangesPer), "failed", r.Failed,
-			"nodes", show(r.NodesCPU), "driver", show(r.DriverCPU))); err != nil {
+		if err := r.say(c); err != nil {
 			return err
 		}
 	}
-	after, err := d.disk()
+	after, err := p.disk()
 	if err != nil {
 		return err
 	}
 	res.Bytes = (after - before) / int64(x.Exchanges*len(levels))
-	for _, p := range []*process{tokyo, brussels} {
-		_, peak := p.memory()
+	for _, s := range []*side{p.provider, p.consumer} {
+		_, peak := s.memory()
 		res.PeakRSS = max(res.PeakRSS, peak)
 	}
 	res.ToFinalized, res.ToFirstByte = res.Rows[0].ToFinalized, res.Rows[0].ToFirstByte
@@ -131,6 +124,12 @@ func (x exchange) Run(ctx context.Context, c *cli.Context) (err error) {
 		return err
 	}
 	return c.Say(c.Text.T("bench.summary", "start", show(res.StartMS), "idle", show(res.IdleRSS), "peak", show(res.PeakRSS), "bytes", cli.Bytes(res.Bytes)))
+}
+
+func (r row) say(c *cli.Context) error {
+	return c.Say(c.Text.T("bench.row", "in_flight", r.InFlight, "p50", show(r.ToFinalized.P50), "p95", show(r.ToFinalized.P95),
+		"p99", show(r.ToFinalized.P99), "first", show(r.ToFirstByte.P50), "rate", show(r.ExchangesPer), "failed", r.Failed,
+		"nodes", show(r.NodesCPU), "driver", show(r.DriverCPU)))
 }
 
 func (x exchange) levels() ([]int, error) {
@@ -150,15 +149,83 @@ func (x exchange) levels() ([]int, error) {
 
 // driver makes exchanges and hears of their states on both nodes' event streams.
 type driver struct {
-	provider, consumer *process
+	provider, consumer *side
+	idle               float64 // MiB of the larger node before the first exchange
 	data               *http.Client
 	base, dataset      string
-	stop               context.CancelFunc
+	end                context.CancelFunc
 
 	mu    sync.Mutex
 	seen  map[string]time.Time // "id state" -> when it was heard
 	wants map[string]chan time.Time
 }
+
+// seedFrom is how many exchanges are made to be repeated in the tables.
+const seedFrom = 1000
+
+// newPair starts two sides and brings kept finished processes into the tables of
+// both.
+func newPair(ctx context.Context, c *cli.Context, dir, server string, replicas, kept int) (_ *driver, err error) {
+	d := &driver{data: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 256}}, end: func() {}}
+	defer func() {
+		if err != nil {
+			err = first(err, d.stop())
+		}
+	}()
+	if d.provider, err = newSide(ctx, c, dir, "tokyo", server); err != nil {
+		return nil, err
+	}
+	if d.consumer, err = newSide(ctx, c, dir, "brussels", server); err != nil {
+		return nil, err
+	}
+	for _, s := range []*side{d.provider, d.consumer} {
+		if err := s.start(ctx, replicas); err != nil {
+			return nil, err
+		}
+	}
+	if err := d.prepare(ctx); err != nil {
+		return nil, err
+	}
+	if kept > 0 {
+		if _, err := d.level(ctx, 16, min(seedFrom, max(1, kept/2))); err != nil {
+			return nil, err
+		}
+		d.end()
+		for _, s := range []*side{d.provider, d.consumer} {
+			if err := s.halt(); err != nil {
+				return nil, err
+			}
+			if err := s.seed(ctx, kept); err != nil {
+				return nil, err
+			}
+			if err := s.start(ctx, replicas); err != nil {
+				return nil, err
+			}
+		}
+		if err := d.listen(ctx); err != nil {
+			return nil, err
+		}
+	}
+	for _, s := range []*side{d.provider, d.consumer} {
+		now, _ := s.memory()
+		d.idle = max(d.idle, now)
+	}
+	return d, nil
+}
+
+// stop ends both sides.
+func (d *driver) stop() error {
+	d.end()
+	var err error
+	for _, s := range []*side{d.provider, d.consumer} {
+		if s != nil {
+			err = first(err, s.stop())
+		}
+	}
+	return err
+}
+
+func (d *driver) started() time.Duration { return max(d.provider.started(), d.consumer.started()) }
 
 func (d *driver) prepare(ctx context.Context) error {
 	n, err := d.provider.Node(ctx)
@@ -166,7 +233,7 @@ func (d *driver) prepare(ctx context.Context) error {
 		return err
 	}
 	d.base = n.Base
-	file := filepath.Join(d.provider.data, "files", "row.csv")
+	file := filepath.Join(d.provider.data(), "files", "row.csv")
 	if err := os.WriteFile(file, []byte("week,cases\n2026-W01,12\n"), 0o600); err != nil {
 		return err
 	}
@@ -178,9 +245,14 @@ func (d *driver) prepare(ctx context.Context) error {
 		return err
 	}
 	d.dataset = set.ID
+	return d.listen(ctx)
+}
+
+// listen follows the event streams of both sides until end.
+func (d *driver) listen(ctx context.Context) error {
 	d.seen, d.wants = map[string]time.Time{}, map[string]chan time.Time{}
-	ctx, d.stop = context.WithCancel(ctx)
-	for _, p := range []*process{d.provider, d.consumer} {
+	ctx, d.end = context.WithCancel(ctx)
+	for _, p := range []*side{d.provider, d.consumer} {
 		ready := make(chan struct{})
 		failed := make(chan error, 1)
 		go func() {
@@ -194,8 +266,6 @@ func (d *driver) prepare(ctx context.Context) error {
 	}
 	return nil
 }
-
-func (d *driver) close() { d.stop() }
 
 func (d *driver) heard(e client.Event) {
 	now := time.Now()

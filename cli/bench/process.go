@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net"
 	"net/http"
@@ -18,61 +17,23 @@ import (
 	"syscall"
 	"time"
 
-	"kakehashi/cli"
 	"kakehashi/client"
-	"kakehashi/config"
 	"kakehashi/internal/fault"
-	"kakehashi/store/postgres"
 )
 
 // process is one `kakehashi serve` with the shipped defaults.
 type process struct {
 	name, data string
-	settings   config.Settings
 	cmd        *exec.Cmd
 	stderr     bytes.Buffer
 	started    time.Duration // start to first answer
-	drop       func(context.Context) error
 	*client.Client
 }
 
-// start makes a node as `kakehashi init` does and runs `kakehashi serve`.
-// With server it keeps its tables there, in a schema of its own.
-func start(ctx context.Context, c *cli.Context, dir, name, server string) (_ *process, err error) {
-	p := &process{name: name, data: filepath.Join(dir, name, "data")}
-	public, err := free()
-	if err != nil {
-		return nil, err
-	}
-	admin, err := free()
-	if err != nil {
-		return nil, err
-	}
-	file := filepath.Join(dir, name, "node.yaml")
-	args := []string{"init", "--config", file, "--development", "--participant", name, "--listen", public,
-		"--admin-listen", admin, "--public-url", "http://" + public}
-	if server != "" {
-		at, drop, wrong := postgres.Apart(ctx, server)
-		if wrong != nil {
-			return nil, wrong
-		}
-		p.drop, args = drop, append(args, "--store", at)
-		defer func() {
-			if err != nil {
-				err = errors.Join(err, drop(context.WithoutCancel(ctx)))
-			}
-		}()
-	}
-	var problems bytes.Buffer
-	quiet := c.Env
-	quiet.Stdout, quiet.Stderr = io.Discard, &problems
-	if code := cli.Main(ctx, args, quiet, cli.Wiring{Init: cli.InitNode(c.LookupEnv)}); code != 0 {
-		return nil, fault.BenchFailed.At(name, "reason", problems.String())
-	}
-	if p.settings, err = config.Load(config.Source{Path: file, Env: c.LookupEnv}); err != nil {
-		return nil, err
-	}
-	token, err := os.ReadFile(filepath.Join(p.data, "api.token"))
+// serve runs `kakehashi serve` and returns when it answers.
+func serve(ctx context.Context, name, data, file, admin string, flags ...string) (*process, error) {
+	p := &process{name: name, data: data}
+	token, err := os.ReadFile(filepath.Join(data, "api.token"))
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +41,7 @@ func start(ctx context.Context, c *cli.Context, dir, name, server string) (_ *pr
 	if err != nil {
 		return nil, err
 	}
-	p.cmd = exec.CommandContext(ctx, self, "serve", "--config", file)
+	p.cmd = exec.CommandContext(ctx, self, append([]string{"serve", "--config", file}, flags...)...)
 	p.cmd.Stderr = &p.stderr
 	p.cmd.Cancel = func() error { return p.cmd.Process.Signal(syscall.SIGTERM) }
 	p.cmd.WaitDelay = 10 * time.Second
@@ -96,8 +57,8 @@ func start(ctx context.Context, c *cli.Context, dir, name, server string) (_ *pr
 			p.started = time.Since(begin)
 			return p, nil
 		}
-		if !errors.Is(err, fault.NodeUnreachable) || time.Since(begin) > 20*time.Second {
-			return nil, fault.BenchFailed.At(name, "reason", p.stderr.String()).Because(err)
+		if !errors.Is(err, fault.NodeUnreachable) || time.Since(begin) > toAnswer {
+			return nil, errors.Join(fault.BenchFailed.At(name, "reason", p.stderr.String()).Because(err), p.cmd.Process.Kill())
 		}
 		select {
 		case <-ctx.Done():
@@ -107,6 +68,9 @@ func start(ctx context.Context, c *cli.Context, dir, name, server string) (_ *pr
 	}
 }
 
+// toAnswer is how long a node may take from its start to its first answer.
+const toAnswer = 60 * time.Second
+
 // stop ends the process as an operator does.
 func (p *process) stop() error {
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
@@ -114,9 +78,6 @@ func (p *process) stop() error {
 	}
 	if err := p.cmd.Wait(); err != nil {
 		return fault.BenchFailed.At(p.name, "reason", p.stderr.String()).Because(err)
-	}
-	if p.drop != nil {
-		return p.drop(context.Background())
 	}
 	return nil
 }
