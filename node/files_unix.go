@@ -2,10 +2,7 @@
 
 package node
 
-import (
-	"os/signal"
-	"syscall"
-)
+import "syscall"
 
 // openFiles is how many files the system lets this program open, 0 if unknown.
 func openFiles() int {
@@ -15,7 +12,3 @@ func openFiles() int {
 	}
 	return int(min(l.Cur, 1<<30))
 }
-
-// tolerate has a file that may not grow be an error of one write, as a full disk
-// is, and not the end of the program.
-func tolerate() { signal.Ignore(syscall.SIGXFSZ) }

@@ -122,7 +122,6 @@ func Open(ctx context.Context, c Config) (_ *Node, err error) {
 	if c.Head <= 0 {
 		c.Head = headWithin
 	}
-	tolerate()
 	n := &Node{c: c, ready: make(chan struct{}), stopping: make(chan struct{}), left: make(chan struct{}, 1)}
 	defer func() {
 		if err != nil {
