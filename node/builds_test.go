@@ -74,6 +74,22 @@ func bodies(t *testing.T, n *Node, query string) (all [][]byte) {
 	return all
 }
 
+// move writes a transfer as a step of the newer build does: the same in its format.
+func move(t *testing.T, n *Node, id string) {
+	t.Helper()
+	err := n.db.Update(t.Context(), func(tx store.Tx) error {
+		var body []byte
+		if err := tx.QueryRow(`SELECT body FROM transfer_processes WHERE id = $1`, id).Scan(&body); err != nil {
+			return err
+		}
+		body = bytes.Replace(body, []byte(`{"v":1,`), []byte(`{"v":2,`), 1)
+		return tx.Exec(`UPDATE transfer_processes SET body = $2, version = version + 1 WHERE id = $1`, id, body)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Two builds serve one database while a node is updated. The older one leaves to
 // the newer what that has written, and all that either began is finished.
 func TestTwoBuildsSideBySide(t *testing.T) {
@@ -122,6 +138,30 @@ func TestTwoBuildsSideBySide(t *testing.T) {
 	b = brussels.start(t, nil)
 	reached(t, b.client(), x.ID, "TERMINATED")
 
+	// The newer one moves a process while a message of the older one is on its way,
+	// which the counterpart takes: the older one can neither settle nor forget it.
+	y, err := b.client().StartTransfer(t.Context(), client.StartTransfer{Agreement: agreement})
+	if err != nil {
+		t.Fatal(err)
+	}
+	reached(t, b.client(), y.ID, "STARTED")
+	l, err = older.client().Transfers(t.Context(), "")
+	if err != nil || len(l.Items) != 2 {
+		t.Fatal(l.Items, err)
+	}
+	peer2 := l.Items[0].ID
+	reached(t, older.client(), peer2, "STARTED")
+	if err := b.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := older.client().Suspend(t.Context(), peer2, "a while"); err != nil {
+		t.Fatal(err)
+	}
+	move(t, older.Node, peer2)
+	b = brussels.start(t, nil)
+	reached(t, newer, peer2, "SUSPENDED")
+	reached(t, b.client(), y.ID, "SUSPENDED")
+
 	// Exchanges through the balancer, which asks either.
 	tokyo.serve(at, true)
 	for range 3 {
@@ -133,7 +173,7 @@ func TestTwoBuildsSideBySide(t *testing.T) {
 			t.Errorf("%q, %v", got, err)
 		}
 	}
-	// And with the newer one gone, what only it reads waits for it.
+	// Nothing is left on its way.
 	until := time.Now().Add(waitInTest)
 	for left := 1; left > 0; left = len(bodies(t, older.Node, `SELECT data FROM outbox_jobs`)) {
 		if time.Now().After(until) {
@@ -142,11 +182,11 @@ func TestTwoBuildsSideBySide(t *testing.T) {
 		<-time.After(20 * time.Millisecond) // another program's table tells nobody
 	}
 	all, err := newer.Transfers(t.Context(), "")
-	if err != nil || len(all.Items) != 4 {
+	if err != nil || len(all.Items) != 5 {
 		t.Fatalf("%d transfers, %v", len(all.Items), err)
 	}
 	for _, x := range all.Items {
-		if x.Newer || x.State != "COMPLETED" && x.ID != peer {
+		if x.Newer || x.State != "COMPLETED" && x.ID != peer && x.ID != peer2 {
 			t.Errorf("the newer build shows %+v", x)
 		}
 	}
