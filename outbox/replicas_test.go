@@ -164,8 +164,9 @@ func TestWhatIsTakenOverIsDoneByTheNewOwnerOnly(t *testing.T) {
 		<-end
 		return func(tx store.Tx) error { return effect(tx, "a") }, nil
 	}, nil)
-	done := make(chan string, 10)
+	done, over := make(chan string, 10), make(chan struct{})
 	b, _ := beside(t, db, "b", func(_ context.Context, j Job) (func(store.Tx) error, error) {
+		<-over
 		return func(tx store.Tx) error {
 			tx.AfterCommit(func() { done <- j.ID })
 			return effect(tx, "b")
@@ -178,15 +179,19 @@ func TestWhatIsTakenOverIsDoneByTheNewOwnerOnly(t *testing.T) {
 		t.Fatalf("%d jobs moved", n)
 	}
 	reload(t, b)
+	a.Wake("two")
+	close(end) // the lapsed owner ends its attempt first: its effect does not count
+	for a.Stats().Running > 0 {
+		runtime.Gosched()
+	}
+	reload(t, a)
+	if left := rows(t, db); len(left) != 3 {
+		t.Errorf("after the lapsed owner: %v", left)
+	}
+	close(over)
 	got := map[string]bool{get(t, done): true, get(t, done): true, get(t, done): true}
 	if len(got) != 3 {
 		t.Errorf("done: %v", got)
-	}
-	a.Wake("two")
-	close(end) // the lapsed owner ends its attempt: its effect does not count
-	reload(t, a)
-	for a.Stats().Running > 0 {
-		runtime.Gosched()
 	}
 	mu.Lock()
 	defer mu.Unlock()

@@ -281,6 +281,9 @@ func TestWhoLeavesHandsOverAtOnce(t *testing.T) {
 	if err := b.Leave(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	if n := w.of(b.ID()); n != 0 {
+		t.Errorf("%d rows lie under a name that nobody has", n)
+	}
 	until(t, w, "handed over", func() bool { return w.of(a.ID()) == 3 })
 	until(t, w, "alone again", func() bool { return a.Alone() })
 	if left, err := Counters(t.Context(), db); err != nil || len(left) != 1 {
