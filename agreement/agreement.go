@@ -165,12 +165,9 @@ func (r *Room) Get(ctx context.Context, p participant.ID, id string) (Agreement,
 	return a, err
 }
 
-// Hold is fault.AgreementEnded, in the caller's unit, for an agreement that another
-// replica has ended. Without other replicas it reads nothing: Get knows.
+// Hold is fault.AgreementEnded, in the caller's unit, for an agreement that was
+// ended since the caller judged, here or by another replica.
 func (r *Room) Hold(tx store.Tx, p participant.ID, id string) error {
-	if !r.c.Watch.Shared() {
-		return nil
-	}
 	var ended int64
 	var why string
 	err := tx.QueryRow(`SELECT ended, why FROM agreement_agreements WHERE participant = $1 AND id = $2`, string(p), id).Scan(&ended, &why)

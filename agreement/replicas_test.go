@@ -52,10 +52,23 @@ func TestAnAgreementThatAnotherReplicaEnded(t *testing.T) {
 	}
 }
 
-func TestAloneNothingIsReadToHoldAnAgreement(t *testing.T) {
+func TestAnEndedAgreementIsNotHeld(t *testing.T) {
 	t.Parallel()
-	_, _, a, _ := rooms(t)
-	if err := a.Hold(nil, tokyo, "urn:uuid:none"); err != nil { // a nil unit reads nothing
-		t.Error(err)
+	db, _, a, _ := rooms(t)
+	one := one(1)
+	if err := conclude(db, a, tokyo, one); err != nil {
+		t.Fatal(err)
+	}
+	hold := func() error {
+		return db.Update(t.Context(), func(tx store.Tx) error { return a.Hold(tx, tokyo, one.ID) })
+	}
+	if err := hold(); err != nil {
+		t.Fatal(err)
+	}
+	if err := end(db, a, one.ID, "a reason"); err != nil {
+		t.Fatal(err)
+	}
+	if err := hold(); !errors.Is(err, fault.AgreementEnded) {
+		t.Errorf("an ended agreement is held: %v", err)
 	}
 }

@@ -111,6 +111,12 @@ func (p *Plane) send(s *Session, f *Format, t Target) (Moved, error) {
 		if errors.Is(err, fault.AddressRefused) {
 			return Moved{}, err
 		}
+		if errors.Is(err, errBroken) { // by the format's end, which tells why
+			<-served
+			if why := new(fault.Error); errors.As(out.err, &why) {
+				return Moved{}, why
+			}
+		}
 		return Moved{}, fault.PushBroken.At("").Because(err)
 	}
 	defer resp.Body.Close()

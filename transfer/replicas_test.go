@@ -50,11 +50,6 @@ func TestATransferBesideTheEndOfItsAgreementIsEnded(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	room := w.tokyo.room
-	check(t, w.tokyo.db.Update(t.Context(), func(tx store.Tx) error { return room.OnAgreementEnded(tx, "tokyo", "urn:another", "x") }))
-	if n := w.tokyo.looks(); n != 0 {
-		t.Errorf("alone, %d jobs look again", n)
-	}
-	room.c.Watch.(*watch.Hub).Company(func() bool { return true })
 	check(t, w.tokyo.db.Update(t.Context(), func(tx store.Tx) error { return room.OnAgreementEnded(tx, "tokyo", agreementID, "a reason") }))
 	if n := w.tokyo.looks(); n != 1 {
 		t.Fatalf("%d jobs look again", n)

@@ -236,13 +236,11 @@ func (r *Room) Terminate(ctx context.Context, p participant.ID, id, code, reason
 }
 
 // OnAgreementEnded terminates all transfers under an agreement in the unit that
-// ends it; their lanes are woken after the commit. While there are other replicas,
-// a job looks again for one that was begun there at the same time.
+// ends it; their lanes are woken after the commit. A job looks again for one
+// that was begun at the same time, since units may run side by side.
 func (r *Room) OnAgreementEnded(tx store.Tx, p participant.ID, agreement, why string) error {
-	if r.c.Watch.Shared() {
-		if err := r.lookAgain(tx, p, agreement, why); err != nil {
-			return err
-		}
+	if err := r.lookAgain(tx, p, agreement, why); err != nil {
+		return err
 	}
 	return r.endAll(tx, p, agreement, why)
 }
