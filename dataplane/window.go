@@ -146,7 +146,15 @@ func (p *Plane) openWindow(s *Session) (*window, error) {
 	w := &window{grant: s.Grant, id: ids.Short(), left: WindowBytes}
 	err := p.c.DB.Update(s.Context, func(tx store.Tx) error {
 		var id string
-		if err := tx.QueryRow(sqlWindowAllow, string(s.Participant), s.ID).Scan(&id); err != nil {
+		err := tx.QueryRow(sqlWindowAllow, string(s.Participant), s.ID).Scan(&id)
+		if errors.Is(err, store.ErrNotFound) { // closed or suspended by anybody: only the unit sees why for certain
+			now, err := scan(tx.QueryRow(sqlGet, string(s.Participant), s.ID))
+			if err != nil {
+				return err
+			}
+			return refusal(now.State, now.Why)
+		}
+		if err != nil {
 			return err
 		}
 		return tx.Exec(sqlWindowOpen, string(s.Participant), s.ID, w.id, p.c.Now().UnixMicro(), p.c.Replicas.ID())
@@ -157,18 +165,9 @@ func (p *Plane) openWindow(s *Session) (*window, error) {
 		return w, nil
 	case s.Err() != nil:
 		return nil, context.Cause(s)
-	case errors.Is(err, store.ErrNotFound): // closed or suspended by anybody: learn the reason
+	case errors.Is(err, fault.GrantClosed), errors.Is(err, fault.GrantSuspended):
 		p.stale(s.ID)
-		l, err := p.known(s.Context, s.ID)
-		if err != nil {
-			return nil, err
-		}
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		if l.State == StateOpen { // suspended and resumed in between
-			return nil, refusal(StateSuspended, "")
-		}
-		return nil, refusal(l.State, l.Why)
+		return nil, err
 	}
 	return nil, fault.Unavailable.At("").Because(fmt.Errorf("open a window of use: %w", err))
 }
