@@ -1,5 +1,5 @@
 # Every target can be run by hand; .ci/run runs what a submission must pass.
-.PHONY: test race vet fmt demo bench build tck edc postgres chaos fuzz
+.PHONY: test race vet fmt demo bench build tck edc postgres chaos bench-stores fuzz
 
 test: ## what the README names
 	go test ./...
@@ -52,3 +52,7 @@ EXCHANGES ?= 10000
 chaos: ## exchanges while lines, nodes and databases break; SEED=n plays one again, ONLY=pattern picks pairs, UPDATE=1 writes docs/reliability.md
 	@d=$$(mktemp -d) && trap 'rm -rf "$$d"' EXIT && go build -trimpath -o "$$d/chaos" ./conformance/chaos && \
 	  "$$d/chaos" -n $(EXCHANGES) $(if $(SEED),-seed $(SEED)) $(if $(ONLY),-only '$(ONLY)') $(if $(UPDATE),-update)
+
+bench-stores: ## whole exchanges on SQLite and on PostgreSQL, side by side, as docs/benchmarks.md has them; ARGS, such as --kept 1000000
+	@d=$$(mktemp -d) && trap 'rm -rf "$$d"' EXIT && go build -trimpath -o "$$d/kakehashi" ./cmd/kakehashi && go build -trimpath -o "$$d/postgres" ./conformance/postgres && \
+	  "$$d/postgres" -with sh -c '"$$1" bench exchange --compare --store "$$KAKEHASHI_TEST_POSTGRES" $(ARGS)' sh "$$d/kakehashi"

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -91,9 +92,9 @@ type engine interface {
 
 func (s *side) open(ctx context.Context) (engine, error) {
 	if s.store != "" {
-		return postgres.Open(ctx, postgres.Config{URL: s.store})
+		return postgres.Open(ctx, postgres.Config{URL: s.store, Log: slog.New(slog.DiscardHandler)})
 	}
-	return sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(s.data(), "node.db")})
+	return sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(s.data(), "node.db"), Log: slog.New(slog.DiscardHandler)})
 }
 
 // uuid is how ids of the node look, wherever they stand.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -119,7 +120,8 @@ func (s *side) balance(at string, to []string) {
 	var turn atomic.Int64
 	proxy := &httputil.ReverseProxy{
 		Transport:     &http.Transport{MaxIdleConnsPerHost: 256},
-		FlushInterval: -1, // event streams
+		FlushInterval: -1,                         // event streams
+		ErrorLog:      log.New(io.Discard, "", 0), // a caller that went away
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(&url.URL{Scheme: "http", Host: to[int(turn.Add(1))%len(to)]})
 			r.Out.Host = r.In.Host

@@ -1,6 +1,7 @@
 // Command postgres runs the tests of every package that keeps tables on a
 // PostgreSQL server of its own, and says with a RESULT line and its exit code
-// whether all of them passed. `make postgres` builds and starts it.
+// whether all of them passed. `make postgres` builds and starts it. With -with it
+// gives the server to another command, such as the bench of `make bench-stores`.
 //
 // The tests are the ones that `go test` runs on SQLite, unedited.
 package main
@@ -37,6 +38,7 @@ func main() {
 	var o options
 	flag.StringVar(&o.only, "run", "", "regular expression of tests: to look into one; never a full result")
 	flag.BoolVar(&o.race, "race", false, "under the race detector")
+	flag.BoolVar(&o.with, "with", false, "run the arguments as a command with the server's URL in "+storetest.Environment+", and no tests")
 	flag.Parse()
 	o.packages = flag.Args()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -56,10 +58,27 @@ func main() {
 type options struct {
 	only     string
 	race     bool
+	with     bool
 	packages []string
 }
 
+// with gives a command a server for as long as it runs.
+func with(ctx context.Context, command []string) (code int, err error) {
+	server, err := cluster.Start(ctx)
+	if err != nil {
+		return result.Failed, err
+	}
+	defer func() { err = errors.Join(err, server.Close()) }()
+	run := exec.CommandContext(ctx, command[0], command[1:]...)
+	run.Env = append(os.Environ(), storetest.Environment+"="+server.URL())
+	run.Stdout, run.Stderr = os.Stdout, os.Stderr
+	return result.Passed, run.Run()
+}
+
 func run(ctx context.Context, o options) (code int, err error) {
+	if o.with && len(o.packages) > 0 {
+		return with(ctx, o.packages)
+	}
 	root, err := serving.ModuleRoot(ctx)
 	if err != nil {
 		return result.Failed, err
