@@ -256,7 +256,7 @@ func TestThousandsOfIdleConnectionsKeepNobodyOut(t *testing.T) {
 	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("two answers took %v", took)
 	}
-	if grown := memory(t, node.pid()) - before; grown > int64(open)*64<<10 {
+	if grown := memory(t, node.pid()) - before; grown > int64(open)*mostOfConnection {
 		t.Errorf("%d connections take %d bytes", open, grown)
 	} else {
 		t.Logf("%d connections take %d KiB each", open, grown>>10/int64(open))
