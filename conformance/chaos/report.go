@@ -19,7 +19,11 @@ func report(all []outcome, took time.Duration) string {
 			len(o.verdict.diverged), len(o.verdict.other), short(o.median), short(o.most), float64(o.counts.Found)/o.took.Seconds(), o.tries)
 		faults, kills = append(faults, o.faults), append(kills, o.kills)
 	}
-	b.WriteString("\n| faults | " + strings.Repeat(" | ", len(all)) + "\n|---|" + strings.Repeat("---|", len(all)) + "\n")
+	b.WriteString("\n| faults |")
+	for _, o := range all {
+		fmt.Fprintf(&b, " %s |", o.pair)
+	}
+	b.WriteString("\n|---|" + strings.Repeat("---|", len(all)) + "\n")
 	for _, of := range [][]map[string]int{faults, kills} {
 		for _, kind := range slices.Sorted(maps.Keys(total(of))) {
 			fmt.Fprintf(&b, "| %s |", kind)
