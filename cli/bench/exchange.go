@@ -187,8 +187,12 @@ func newPair(ctx context.Context, c *cli.Context, dir, server string, replicas, 
 		return nil, err
 	}
 	if kept > 0 {
-		if _, err := d.level(ctx, 16, min(seedFrom, max(1, kept/2))); err != nil {
+		made, err := d.level(ctx, 16, min(seedFrom, max(1, kept/2)))
+		if err != nil {
 			return nil, err
+		}
+		if made.Failed > 0 { // what is repeated has to be finished
+			return nil, fault.BenchFailed.At("seed", "reason", fmt.Sprint(made.Failed, " exchanges failed"))
 		}
 		d.end()
 		for _, s := range []*side{d.provider, d.consumer} {
