@@ -302,7 +302,7 @@ func TestAStoreThatHangsHoldsNobodyForEver(t *testing.T) {
 	db := &troubled{}
 	heard := &answers{first: make(chan struct{}), of: "/negotiations/"}
 	tokyo, brussels := newPlace(t, "tokyo"), newPlace(t, "brussels")
-	tokyo.within, tokyo.settings.OutgoingTimeout = 300*time.Millisecond, 10*time.Millisecond
+	tokyo.within, tokyo.settings.OutgoingTimeout = 300*time.Millisecond, time.Second
 	a, b := tokyo.startWith(t, db.wrap, heard.wrap), brussels.start(t, nil)
 	d := publish(t, tokyo, a, []byte("week,cases\n"))
 	consumer, did := b.client(), a.participants.All()[0].DID

@@ -345,13 +345,11 @@ func TestManyReplicasDoEachJobOnceAndInOrder(t *testing.T) {
 	var queues []*Queue
 	for i := range replicas {
 		q, _ := beside(t, db, fmt.Sprint("r", i), func(_ context.Context, j Job) (func(store.Tx) error, error) {
+			mu.Lock()
+			got[j.Lane] = append(got[j.Lane], j.ID) // not after its commit: what runs then is in no order
+			mu.Unlock()
 			return func(tx store.Tx) error {
-				tx.AfterCommit(func() {
-					mu.Lock()
-					defer mu.Unlock()
-					got[j.Lane] = append(got[j.Lane], j.ID)
-					all.Done()
-				})
+				tx.AfterCommit(all.Done)
 				return nil
 			}, nil
 		}, nil)
@@ -369,6 +367,9 @@ func TestManyReplicasDoEachJobOnceAndInOrder(t *testing.T) {
 	mu.Lock()
 	defer mu.Unlock()
 	for name, order := range got {
+		if len(order) != each {
+			t.Fatalf("%s: %d attempts: %v", name, len(order), order)
+		}
 		for n, id := range order {
 			if want := fmt.Sprintf("%02d of", n); id[:5] != want {
 				t.Fatalf("%s: %v", name, order)

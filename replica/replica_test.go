@@ -16,8 +16,7 @@ import (
 
 const never = time.Hour
 
-// pile is work that counts what is whose, in memory: the tests run its units one
-// after the other.
+// pile is work that counts what is whose, in memory.
 type pile struct {
 	mu      sync.Mutex
 	rows    map[string]int
@@ -40,14 +39,14 @@ func (p *pile) Pass(tx store.Tx, from, to string) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	n := p.rows[from]
-	tx.AfterCommit(func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		delete(p.rows, from)
-		if n > 0 {
-			p.rows[to] += n
-		}
-	})
+	if n > 0 {
+		tx.AfterCommit(func() {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.rows[to] += p.rows[from] // with what came there meanwhile
+			delete(p.rows, from)
+		})
+	}
 	return n, nil
 }
 
