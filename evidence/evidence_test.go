@@ -129,36 +129,6 @@ func exec(t testing.TB, db store.DB, query string, args ...any) {
 	}
 }
 
-// positions reads all leaves back and checks that they are 0..n-1 and that the
-// order within each process is that of its versions.
-func positions(t testing.TB, l *Log) int {
-	t.Helper()
-	seen := map[int64]bool{}
-	for _, p := range []string{"urn:uuid:p0", "urn:uuid:p1", "urn:uuid:p2"} {
-		es, err := l.History(t.Context(), tokyo, p)
-		if err != nil {
-			t.Fatal(err)
-		}
-		last := int64(-1)
-		for _, e := range es {
-			if e.Position <= last {
-				t.Fatalf("%s version %d has position %d after %d", p, e.Version, e.Position, last)
-			}
-			last = e.Position
-			if seen[e.Position] {
-				t.Fatalf("position %d given twice", e.Position)
-			}
-			seen[e.Position] = true
-		}
-	}
-	for i := range int64(len(seen)) {
-		if !seen[i] {
-			t.Fatalf("hole at position %d", i)
-		}
-	}
-	return len(seen)
-}
-
 func TestAppendIsOnRecordWithItsUnitAndNumberedByTheSequencer(t *testing.T) {
 	t.Parallel()
 	l := open(t, config(t, storetest.Open(t, Schema)))

@@ -58,11 +58,6 @@ func Clip(s string) string {
 	return strings.ToValidUTF8(s[:most], "")
 }
 
-// With appends a member to a JSON object; name and value need no escape.
-func With(object []byte, name, value string) []byte {
-	return append(object[:len(object)-1], `,"`+name+`":"`+value+`"}`...)
-}
-
 // Reply is the answer to a message. On an error the pids are set as far as they
 // are known, for the protocol's error body, and Lanes as well: a refusal can be
 // followed by a message of ours.

@@ -143,6 +143,9 @@ func (l *lines) draw(all []Snapshot, _ bool) {
 		if was := l.shown[i]; was.Ended || was.Done == s.Done && !s.Ended {
 			continue
 		}
+		if s.Done == 0 && s.Total == 0 { // there was nothing to do
+			continue
+		}
 		l.shown[i] = s
 		_, _ = io.WriteString(l.out, l.line(s)+"\n") // what cannot be shown must not end the work
 	}

@@ -119,8 +119,12 @@ func judge(ctx context.Context, a, b *side, all []exchange, patience time.Durati
 	for _, s := range []*side{a, b} {
 		have := of[s]
 		for what, n := range map[string]int{"negotiations": len(have.negotiations), "transfers": len(have.transfers), "agreements": len(have.agreements)} {
-			if n > len(all) {
-				v.doubled = append(v.doubled, fmt.Errorf("%s has %d %s of %d exchanges", s.name, n, what, len(all)))
+			err := fmt.Errorf("%s has %d %s of %d exchanges", s.name, n, what, len(all))
+			switch {
+			case n > len(all):
+				v.doubled = append(v.doubled, err)
+			case n < len(all):
+				v.lost = append(v.lost, err)
 			}
 		}
 		for _, n := range have.negotiations {

@@ -54,15 +54,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code, err := run(ctx, o)
 	stop()
-	switch {
-	case errors.Is(err, cluster.ErrMissing):
-		result.PrintSkipped(os.Stdout, proof, err.Error())
-		code = result.Skipped
-	case err != nil:
-		fmt.Fprintln(os.Stderr, "chaos:", err)
-		code = result.Failed
-	}
-	os.Exit(code)
+	os.Exit(result.End(proof, code, err, cluster.ErrMissing))
 }
 
 func run(ctx context.Context, o options) (int, error) {

@@ -21,6 +21,7 @@ import (
 // on one database, behind a front.
 type side struct {
 	name     string
+	store    string // "" for the embedded one
 	replicas []*replica
 	front    *front
 	did      string
@@ -54,7 +55,7 @@ func newSide(ctx context.Context, program, folder, name, store string, replicas 
 	if err != nil {
 		return nil, err
 	}
-	s := &side{name: name}
+	s := &side{name: name, store: store}
 	config, data := filepath.Join(folder, "node.yaml"), filepath.Join(folder, "data")
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return nil, err

@@ -44,15 +44,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code, err := run(ctx, o)
 	stop()
-	switch {
-	case errors.Is(err, cluster.ErrMissing):
-		result.PrintSkipped(os.Stdout, proof, err.Error())
-		code = result.Skipped
-	case err != nil:
-		fmt.Fprintln(os.Stderr, "postgres:", err)
-		code = result.Failed
-	}
-	os.Exit(code)
+	os.Exit(result.End(proof, code, err, cluster.ErrMissing))
 }
 
 type options struct {

@@ -3,8 +3,10 @@
 package result
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"os"
 )
 
 // Exit codes of a proof.
@@ -40,6 +42,20 @@ func (c Counts) Print(w io.Writer, proof, version string) {
 // takes its silence for success.
 func PrintSkipped(w io.Writer, proof, reason string) {
 	fmt.Fprintf(w, "\n*** %s DID NOT RUN: %s ***\n\nRESULT %s skipped: %s\n", proof, reason, proof, reason)
+}
+
+// End says why a proof did not come to a result and gives its exit code; missing is
+// the error of what this machine lacks.
+func End(proof string, code int, err, missing error) int {
+	switch {
+	case errors.Is(err, missing):
+		PrintSkipped(os.Stdout, proof, err.Error())
+		return Skipped
+	case err != nil:
+		fmt.Fprintf(os.Stderr, "%s: %v\n", proof, err)
+		return Failed
+	}
+	return code
 }
 
 // Worst is the count of several runs of the same cases: what passed in all.

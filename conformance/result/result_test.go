@@ -1,6 +1,8 @@
 package result_test
 
 import (
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -30,5 +32,24 @@ func TestOnlyACompleteRunPasses(t *testing.T) {
 	good.Print(&b, "dsp-tck", "1.2")
 	if got, want := b.String(), "RESULT dsp-tck found=67 pass=65 fail=0 skip=0 disabled=2 version=1.2\n"; got != want {
 		t.Errorf("%q", got)
+	}
+}
+
+func TestAnErrorNeverEndsWell(t *testing.T) {
+	t.Parallel()
+	missing := errors.New("missing")
+	for _, c := range []struct {
+		code int
+		err  error
+		want int
+	}{
+		{result.Passed, nil, result.Passed},
+		{result.Failed, nil, result.Failed},
+		{result.Passed, errors.New("broken"), result.Failed},
+		{result.Passed, fmt.Errorf("%w: a tool", missing), result.Skipped},
+	} {
+		if got := result.End("x", c.code, c.err, missing); got != c.want {
+			t.Errorf("%d, %v: ends with %d, want %d", c.code, c.err, got, c.want)
+		}
 	}
 }

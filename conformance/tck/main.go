@@ -56,15 +56,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	code, err := run(ctx, o)
 	stop()
-	switch {
-	case errors.Is(err, maven.ErrMissing):
-		result.PrintSkipped(os.Stdout, proof, err.Error())
-		code = result.Skipped
-	case err != nil:
-		fmt.Fprintln(os.Stderr, "tck:", err)
-		code = result.Failed
-	}
-	os.Exit(code)
+	os.Exit(result.End(proof, code, err, maven.ErrMissing))
 }
 
 func run(ctx context.Context, o options) (int, error) {
