@@ -218,8 +218,7 @@ func (r *Room) tookOver(ctx context.Context) error {
 	return r.work.Reload(ctx)
 }
 
-// Counters reads the leases of all replicas as they are now; two readings that
-// differ show that a node is at work.
+// Counters reads the leases of all replicas as they are now.
 func Counters(ctx context.Context, db store.DB) (map[string]int64, error) {
 	var all map[string]int64
 	err := db.View(ctx, func(tx store.Tx) (err error) {

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-
-	"kakehashi/store"
 )
 
 // Live reads the names under which replicas are at work now, this one with them. A
@@ -16,11 +14,7 @@ func (r *Room) Live(ctx context.Context) (map[string]bool, error) {
 	if r.c.Alone {
 		return live, nil
 	}
-	var all map[string]int64
-	err := r.c.DB.View(ctx, func(tx store.Tx) (err error) {
-		all, err = leases(tx)
-		return err
-	})
+	all, err := Counters(ctx, r.c.DB)
 	if err != nil {
 		return nil, fmt.Errorf("read who is at work: %w", err)
 	}

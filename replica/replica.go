@@ -250,13 +250,6 @@ func weight(id, name string) uint64 {
 	return x ^ x>>29
 }
 
-// Replicas is how many are at work, this one with them.
-func (r *Room) Replicas() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return len(r.seen) + 1
-}
-
 // Own names the work that has owners, before Run.
 func (r *Room) Own(w Work) { r.work = w }
 

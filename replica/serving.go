@@ -12,21 +12,14 @@ import (
 // lease or raised its counter while wait waited, which is to be longer than two
 // beats. Where there is no lease at all it does not wait.
 func Serving(ctx context.Context, db store.DB, wait func(context.Context) error) (string, error) {
-	read := func() (all map[string]int64, err error) {
-		err = db.View(ctx, func(tx store.Tx) error {
-			all, err = leases(tx)
-			return err
-		})
-		return all, err
-	}
-	before, err := read()
+	before, err := Counters(ctx, db)
 	if err != nil || len(before) == 0 {
 		return "", err
 	}
 	if err := wait(ctx); err != nil {
 		return "", err
 	}
-	after, err := read()
+	after, err := Counters(ctx, db)
 	if err != nil {
 		return "", err
 	}
