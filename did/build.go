@@ -8,41 +8,52 @@ import (
 	"kakehashi/internal/strictjson"
 )
 
-// Types of the services in a document that Build makes (DSP 2025-1 section 4.3
-// and, for KakehashiNode, what nodes of our own say to each other).
+// Types of the services in a document (DSP 2025-1 section 4.3, DCP 1.0 sections
+// 5.2 and 6.2 and, for KakehashiNode, what nodes of our own say to each other).
 const (
-	CatalogService = "CatalogService"
-	DataService    = "DataService"
-	KakehashiNode  = "KakehashiNode"
+	CatalogService    = "CatalogService"
+	DataService       = "DataService"
+	CredentialService = "CredentialService"
+	IssuerService     = "IssuerService"
+	KakehashiNode     = "KakehashiNode"
 )
 
-// Own is what the document of a hosted participant says. Base is the DSP base
-// URL; a Node of "" leaves KakehashiNode out.
-type Own struct {
-	DID, Base, Node  string
-	TokenKID, LogKID string // absolute
-	Token, Log       crypto.PublicKey
+// OwnKey is a key that a document publishes.
+type OwnKey struct {
+	KID    string // absolute
+	Public crypto.PublicKey
+	For    []Relationship
 }
 
-// Build makes a participant's document: the token key for authentication and
-// assertion, the log key for assertion only, and the services.
+// Own is what the document of a hosted participant says. Base is the DSP base
+// URL; an address of "" leaves its service out.
+type Own struct {
+	DID, Base, Node                  string
+	CredentialService, IssuerService string
+	Keys                             []OwnKey
+}
+
+// Build makes a participant's document: its keys, each for its purposes, and the
+// services.
 func Build(o Own) (Document, error) {
-	d := Document{
-		ID:             o.DID,
-		Authentication: []string{o.TokenKID},
-		Assertion:      []string{o.TokenKID, o.LogKID},
-		keys:           make(map[string]key, 2),
-	}
-	for _, k := range []struct {
-		kid    string
-		public crypto.PublicKey
-	}{{o.TokenKID, o.Token}, {o.LogKID, o.Log}} {
-		j, err := NewJWK(k.public)
+	d := Document{ID: o.DID, keys: make(map[string]key, len(o.Keys))}
+	for _, k := range o.Keys {
+		j, err := NewJWK(k.Public)
 		if err != nil {
-			return Document{}, fmt.Errorf("document of %s: key %s: %w", o.DID, k.kid, err)
+			return Document{}, fmt.Errorf("document of %s: key %s: %w", o.DID, k.KID, err)
 		}
-		d.Methods = append(d.Methods, VerificationMethod{ID: k.kid, Type: "JsonWebKey2020", Controller: o.DID, JWK: &j})
-		d.keys[k.kid] = key{public: k.public}
+		d.Methods = append(d.Methods, VerificationMethod{ID: k.KID, Type: "JsonWebKey2020", Controller: o.DID, JWK: &j})
+		d.keys[k.KID] = key{public: k.Public}
+		for _, r := range k.For {
+			switch r {
+			case Authentication:
+				d.Authentication = append(d.Authentication, k.KID)
+			case Assertion:
+				d.Assertion = append(d.Assertion, k.KID)
+			case Invocation:
+				d.Invocation = append(d.Invocation, k.KID)
+			}
+		}
 	}
 	// The version document lies at the root that base is a path of.
 	root := strings.TrimSuffix(o.Base, "/2025-1")
@@ -50,14 +61,20 @@ func Build(o Own) (Document, error) {
 		{ID: o.DID + "#catalog", Type: CatalogService, Endpoint: o.Base + "/catalog"},
 		{ID: o.DID + "#data", Type: DataService, Endpoint: root + "/.well-known/dspace-version"},
 	}
-	if o.Node != "" {
-		d.Services = append(d.Services, Service{ID: o.DID + "#node", Type: KakehashiNode, Endpoint: o.Node})
+	for _, s := range []Service{
+		{ID: o.DID + "#credentials", Type: CredentialService, Endpoint: o.CredentialService},
+		{ID: o.DID + "#issuer", Type: IssuerService, Endpoint: o.IssuerService},
+		{ID: o.DID + "#node", Type: KakehashiNode, Endpoint: o.Node},
+	} {
+		if s.Endpoint != "" {
+			d.Services = append(d.Services, s)
+		}
 	}
 	return d, nil
 }
 
 var (
-	documentContext = strictjson.Raw(`["https://www.w3.org/ns/did/v1","https://w3id.org/security/suites/jws-2020/v1"]`)
+	documentContext = strictjson.Raw(`["https://www.w3.org/ns/did/v1","https://w3id.org/security/suites/jws-2020/v1","https://w3id.org/dspace-dcp/v1.0/dcp.jsonld"]`)
 	serviceContext  = strictjson.Raw(`["https://w3id.org/dspace/2025/1/context.jsonld","https://www.w3.org/ns/did/v1"]`)
 )
 
@@ -76,6 +93,9 @@ func (d Document) Encode() ([]byte, error) {
 		return nil, err
 	}
 	if w.Assertion, err = texts(d.Assertion); err != nil {
+		return nil, err
+	}
+	if w.Invocation, err = texts(d.Invocation); err != nil {
 		return nil, err
 	}
 	for _, s := range d.Services {

@@ -104,7 +104,11 @@ func own(t testing.TB) (did.Own, *ecdsa.PublicKey, ed25519.PublicKey) {
 	const d = "did:web:node.example:p:tokyo"
 	return did.Own{
 		DID: d, Base: "https://node.example/dsp/tokyo/2025-1", Node: "https://node.example/kh/tokyo/1",
-		TokenKID: d + "#token-1", LogKID: d + "#log-1", Token: &ec.PublicKey, Log: ed,
+		CredentialService: "https://node.example/dcp/cs/tokyo", IssuerService: "https://node.example/dcp/issuer/tokyo",
+		Keys: []did.OwnKey{
+			{KID: d + "#token-1", Public: &ec.PublicKey, For: []did.Relationship{did.Authentication, did.Assertion, did.Invocation}},
+			{KID: d + "#log-1", Public: ed, For: []did.Relationship{did.Assertion}},
+		},
 	}, &ec.PublicKey, ed
 }
 
@@ -126,13 +130,13 @@ func TestOurOwnDocumentReadsBackAsItWasBuilt(t *testing.T) {
 	if !reflect.DeepEqual(built, read) {
 		t.Errorf("built %+v\nread  %+v", built, read)
 	}
-	if k, err := read.KeyFor(did.Authentication, o.TokenKID); err != nil || !ec.Equal(k) {
+	if k, err := read.KeyFor(did.Authentication, o.Keys[0].KID); err != nil || !ec.Equal(k) {
 		t.Errorf("token key: %v, %v", k, err)
 	}
-	if k, err := read.KeyFor(did.Assertion, o.LogKID); err != nil || !ed.Equal(k) {
+	if k, err := read.KeyFor(did.Assertion, o.Keys[1].KID); err != nil || !ed.Equal(k) {
 		t.Errorf("log key: %v, %v", k, err)
 	}
-	if _, err := read.KeyFor(did.Authentication, o.LogKID); !errors.Is(err, fault.TokenKey) {
+	if _, err := read.KeyFor(did.Authentication, o.Keys[1].KID); !errors.Is(err, fault.TokenKey) {
 		t.Errorf("the log key may authenticate: %v", err)
 	}
 	for _, c := range []struct {

@@ -4,6 +4,7 @@ import (
 	"crypto"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -22,10 +23,12 @@ const (
 type Relationship string
 
 const (
-	// Authentication keys sign tokens.
+	// Authentication keys sign presentations.
 	Authentication Relationship = "authentication"
 	// Assertion keys sign statements that others keep.
 	Assertion Relationship = "assertionMethod"
+	// Invocation keys sign self-issued tokens (DCP 1.0 section 4.3.3).
+	Invocation Relationship = "capabilityInvocation"
 )
 
 // Document is a DID document as far as the node uses it. It is read-only once
@@ -35,6 +38,7 @@ type Document struct {
 	Methods        []VerificationMethod
 	Authentication []string // ids of methods, absolute
 	Assertion      []string // ids of methods, absolute
+	Invocation     []string // ids of methods, absolute
 	Services       []Service
 
 	keys map[string]key
@@ -50,7 +54,8 @@ type VerificationMethod struct {
 }
 
 // Service is one address that a document announces. A service of several types
-// stands here once for each; an endpoint that is no string is "".
+// stands here once for each. An endpoint that is an object or a list is its first
+// string, "" when there is none (DID Core 5.4).
 type Service struct {
 	ID, Type, Endpoint string
 }
@@ -66,6 +71,7 @@ type wireDocument struct {
 	Methods        []wireMethod     `json:"verificationMethod,omitempty"`
 	Authentication []strictjson.Raw `json:"authentication,omitempty"`
 	Assertion      []strictjson.Raw `json:"assertionMethod,omitempty"`
+	Invocation     []strictjson.Raw `json:"capabilityInvocation,omitempty"`
 	Services       []wireService    `json:"service,omitempty"`
 }
 
@@ -116,10 +122,6 @@ func Parse(b []byte) (Document, error) {
 		return bad("/verificationMethod", "there are more than 100")
 	case len(w.Services) > maxServices:
 		return bad("/service", "there are more than 100")
-	case len(w.Authentication) > maxMethods:
-		return bad("/authentication", "there are more than 100")
-	case len(w.Assertion) > maxMethods:
-		return bad("/assertionMethod", "there are more than 100")
 	}
 	d := Document{ID: w.ID, keys: map[string]key{}}
 	for i, m := range w.Methods {
@@ -127,12 +129,18 @@ func Parse(b []byte) (Document, error) {
 			return bad(fmt.Sprintf("/verificationMethod/%d", i), err.Error())
 		}
 	}
-	var err error
-	if d.Authentication, err = d.references(w.Authentication); err != nil {
-		return bad("/authentication", err.Error())
-	}
-	if d.Assertion, err = d.references(w.Assertion); err != nil {
-		return bad("/assertionMethod", err.Error())
+	for _, r := range []struct {
+		name Relationship
+		raw  []strictjson.Raw
+		into *[]string
+	}{{Authentication, w.Authentication, &d.Authentication}, {Assertion, w.Assertion, &d.Assertion}, {Invocation, w.Invocation, &d.Invocation}} {
+		if len(r.raw) > maxMethods {
+			return bad("/"+string(r.name), "there are more than 100")
+		}
+		var err error
+		if *r.into, err = d.references(r.raw); err != nil {
+			return bad("/"+string(r.name), err.Error())
+		}
 	}
 	for i, s := range w.Services {
 		if err := d.serve(s); err != nil {
@@ -219,11 +227,9 @@ func (d *Document) serve(w wireService) error {
 	default:
 		return errors.New("the type is missing")
 	}
-	var endpoint string
-	if w.Endpoint.Kind() == '"' {
-		if err := strictjson.DecodeOpen(w.Endpoint, &endpoint); err != nil {
-			return err
-		}
+	endpoint, err := firstString(w.Endpoint)
+	if err != nil {
+		return err
 	}
 	for _, t := range types {
 		d.Services = append(d.Services, Service{ID: id, Type: t, Endpoint: endpoint})
@@ -232,6 +238,38 @@ func (d *Document) serve(w wireService) error {
 		return errors.New("there are more than 100")
 	}
 	return nil
+}
+
+// firstString is a string, the first one in a list, or that of an object's
+// members which comes first, at any depth of the three.
+func firstString(raw strictjson.Raw) (string, error) {
+	switch raw.Kind() {
+	case '"':
+		var s string
+		err := strictjson.DecodeOpen(raw, &s)
+		return s, err
+	case '[':
+		var list []strictjson.Raw
+		if err := strictjson.DecodeOpen(raw, &list); err != nil {
+			return "", err
+		}
+		for _, r := range list {
+			if s, err := firstString(r); s != "" || err != nil {
+				return s, err
+			}
+		}
+	case '{':
+		var object map[string]strictjson.Raw
+		if err := strictjson.DecodeOpen(raw, &object); err != nil {
+			return "", err
+		}
+		for _, name := range slices.Sorted(maps.Keys(object)) {
+			if s, err := firstString(object[name]); s != "" || err != nil {
+				return s, err
+			}
+		}
+	}
+	return "", nil
 }
 
 // absolute completes "#fragment" and checks that an id is a DID URL with one.
@@ -244,7 +282,7 @@ func (d *Document) absolute(id string) (string, bool) {
 }
 
 // Key gives the public key with this absolute id, *ecdsa.PublicKey on P-256 or
-// ed25519.PublicKey, whatever it is published for. The error is fault.TokenKey.
+// P-384, or ed25519.PublicKey, whatever it is published for. The error is fault.TokenKey.
 func (d Document) Key(kid string) (crypto.PublicKey, error) {
 	k, ok := d.keys[kid]
 	if !ok {
@@ -262,19 +300,38 @@ func (d Document) KeyFor(r Relationship, kid string) (crypto.PublicKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	ids := d.Authentication
-	if r == Assertion {
-		ids = d.Assertion
-	}
-	if !slices.Contains(ids, kid) {
+	if !slices.Contains(d.listed(r), kid) {
 		return nil, fault.TokenKey.At("", "kid", kid, "reason", "the DID document does not allow it for "+string(r))
 	}
 	return pub, nil
 }
 
+func (d Document) listed(r Relationship) []string {
+	switch r {
+	case Authentication:
+		return d.Authentication
+	case Assertion:
+		return d.Assertion
+	case Invocation:
+		return d.Invocation
+	}
+	return nil
+}
+
 // Purposeless tells that the document names no purpose for any key, as those of
 // some hubs do (EDC 0.15).
-func (d Document) Purposeless() bool { return len(d.Authentication)+len(d.Assertion) == 0 }
+func (d Document) Purposeless() bool {
+	return len(d.Authentication)+len(d.Assertion)+len(d.Invocation) == 0
+}
+
+// Sole gives the id of the document's only key, ok false when it has none or
+// several.
+func (d Document) Sole() (kid string, ok bool) {
+	if len(d.Methods) != 1 {
+		return "", false
+	}
+	return d.Methods[0].ID, true
+}
 
 // Endpoint gives the address of the first service of the first of types that
 // the document has, or "".

@@ -1,7 +1,7 @@
-// Package did reads and writes did:web names and DID documents (DID Core 1.0,
-// did:web method specification). It turns names into addresses and bytes into
-// documents; it fetches nothing and keeps nothing. Who is believed is decided
-// by identity.
+// Package did reads and writes DIDs and their documents (DID Core 1.0): did:web,
+// whose documents lie on the web, and did:key and did:jwk, which hold their key.
+// It turns names into addresses and bytes into documents; it fetches nothing and
+// keeps nothing. Who is believed is decided elsewhere.
 package did
 
 import (
@@ -59,9 +59,12 @@ func Normal(did string) (string, error) {
 	return n.String(), nil
 }
 
-// Check tells whether did is a usable did:web name; the error is
-// fault.DIDInvalid.
+// Check tells whether did is a usable name: did:web, did:key or did:jwk. The
+// error is fault.DIDInvalid.
 func Check(did string) error {
+	if _, ok, err := Local(did); ok {
+		return err
+	}
 	_, err := parse(did)
 	return err
 }

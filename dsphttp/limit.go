@@ -5,25 +5,14 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"os"
-	"sync"
 	"time"
 
+	"kakehashi/internal/bound"
 	"kakehashi/internal/fault"
-	"kakehashi/internal/recent"
 	"kakehashi/internal/strictjson"
 	"kakehashi/participant"
 )
-
-// pace bounds how fast each sender may send: a bucket that holds a second's
-// worth.
-type pace[K comparable] struct {
-	rate    int // messages a second; 0 is no limit
-	kind    *fault.Kind
-	now     func() time.Time
-	buckets *recent.Of[K, *bucket]
-}
 
 // sender is a caller that has been authenticated.
 type sender struct {
@@ -31,59 +20,16 @@ type sender struct {
 	caller string
 }
 
-type bucket struct {
-	mu   sync.Mutex
-	left float64
-	at   time.Time
-	told time.Time // when the log was last told
-}
-
-// maxSenders bounds the buckets; one that is forgotten begins full.
-const maxSenders = 10_000
-
-// tellEvery is how often the log hears that one sender is too fast.
-const tellEvery = time.Minute
-
-func newPace[K comparable](rate int, kind *fault.Kind, now func() time.Time) *pace[K] {
-	return &pace[K]{rate: rate, kind: kind, now: now, buckets: recent.New[K, *bucket](maxSenders)}
-}
-
-// take counts one message; the error, a fault of the pace's kind, is for one too
-// many. tell says that nobody was told of this sender for a minute.
-func (l *pace[K]) take(k K) (tell bool, err error) {
-	if l.rate == 0 {
-		return false, nil
-	}
-	now := l.now()
-	b, ok := l.buckets.Get(k)
-	if !ok {
-		b = l.buckets.GetOrPut(k, &bucket{left: float64(l.rate), at: now})
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if past := now.Sub(b.at); past > 0 {
-		b.left, b.at = min(float64(l.rate), b.left+past.Seconds()*float64(l.rate)), now
-	}
-	if b.left >= 1 {
-		b.left--
-		return false, nil
-	}
-	if tell = b.told.IsZero() || now.Sub(b.told) >= tellEvery; tell {
-		b.told = now
-	}
-	return tell, l.kind.At("", "limit", l.rate)
-}
-
 // paced counts a request of the address that it comes from, whoever sends it. It
 // answers one that is too many, and says whether to go on.
 func (s *Server) paced(c *call) bool {
-	tell, err := s.addresses.take(from(c.r.RemoteAddr))
+	tell, err := s.addresses.Take(bound.From(c.r.RemoteAddr))
 	return s.within(c, tell, err)
 }
 
 // pacedCaller is paced for a counterpart that has shown who it is.
 func (s *Server) pacedCaller(c *call) bool {
-	tell, err := s.callers.take(sender{c.p.ID, c.caller.ID})
+	tell, err := s.callers.Take(sender{c.p.ID, c.caller.ID})
 	return s.within(c, tell, err)
 }
 
@@ -97,25 +43,6 @@ func (s *Server) within(c *call, tell bool, err error) bool {
 	}
 	c.fail(s, err)
 	return false
-}
-
-// from is whom an address belongs to: of IPv6 one network of 64 bits is one
-// sender, for its owner has all of its addresses.
-func from(remote string) netip.Prefix {
-	at, err := netip.ParseAddrPort(remote)
-	if err != nil {
-		return netip.Prefix{}
-	}
-	a := at.Addr().Unmap().WithZone("")
-	bits := 32
-	if a.Is6() {
-		bits = 64
-	}
-	p, err := a.Prefix(bits)
-	if err != nil {
-		return netip.Prefix{}
-	}
-	return p
 }
 
 // slowest is how long a message may take to arrive, and an answer to be taken: a

@@ -14,58 +14,59 @@ import (
 	"testing"
 	"time"
 
+	"kakehashi/internal/bound"
 	"kakehashi/internal/fault"
 )
 
 func TestOneCounterpartIsHeldToItsPace(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(0, 0)
-	l := newPace[sender](10, fault.TooFast, func() time.Time { return now })
+	l := bound.NewPace[sender](10, fault.TooFast, func() time.Time { return now })
 	a, b := sender{"tokyo", "a"}, sender{"tokyo", "b"}
 	for i := range 10 {
-		if _, err := l.take(a); err != nil {
+		if _, err := l.Take(a); err != nil {
 			t.Fatalf("message %d: %v", i, err)
 		}
 	}
-	if tell, err := l.take(a); !errors.Is(err, fault.TooFast) || !tell {
+	if tell, err := l.Take(a); !errors.Is(err, fault.TooFast) || !tell {
 		t.Errorf("the eleventh: %v, told %v", err, tell)
 	}
-	if tell, err := l.take(a); !errors.Is(err, fault.TooFast) || tell {
+	if tell, err := l.Take(a); !errors.Is(err, fault.TooFast) || tell {
 		t.Errorf("the twelfth: %v, told %v", err, tell)
 	}
-	if _, err := l.take(b); err != nil {
+	if _, err := l.Take(b); err != nil {
 		t.Errorf("another counterpart: %v", err)
 	}
 	now = now.Add(100 * time.Millisecond)
-	if _, err := l.take(a); err != nil {
+	if _, err := l.Take(a); err != nil {
 		t.Errorf("a moment later: %v", err)
 	}
-	if _, err := l.take(a); !errors.Is(err, fault.TooFast) {
+	if _, err := l.Take(a); !errors.Is(err, fault.TooFast) {
 		t.Errorf("one more: %v", err)
 	}
 	now = now.Add(-time.Hour) // a clock that is put back takes nothing away
-	if _, err := l.take(b); err != nil {
+	if _, err := l.Take(b); err != nil {
 		t.Errorf("after the clock went back: %v", err)
 	}
 	now = now.Add(2 * time.Hour)
 	for i := range 10 {
-		if _, err := l.take(a); err != nil {
+		if _, err := l.Take(a); err != nil {
 			t.Fatalf("message %d of a full bucket: %v", i, err)
 		}
 	}
-	if tell, err := l.take(a); err == nil || !tell {
+	if tell, err := l.Take(a); err == nil || !tell {
 		t.Errorf("an hour later: %v, told %v", err, tell)
 	}
 }
 
 func TestManyAtOnceShareOneBucket(t *testing.T) {
 	t.Parallel()
-	l := newPace[string](5, fault.TooFast, func() time.Time { return time.Unix(0, 0) })
+	l := bound.NewPace[string](5, fault.TooFast, func() time.Time { return time.Unix(0, 0) })
 	var all sync.WaitGroup
 	passed := make(chan bool, 64)
 	for range 64 {
 		all.Go(func() {
-			_, err := l.take("a")
+			_, err := l.Take("a")
 			passed <- err == nil
 		})
 	}
@@ -88,12 +89,12 @@ func TestWhoseAddressItIs(t *testing.T) {
 		{"192.0.2.1:1", "192.0.2.1:2"}, {"[::ffff:192.0.2.1]:1", "192.0.2.1:2"},
 		{"[2001:db8::1]:1", "[2001:db8::2:3]:1"}, {"[fe80::1%eth0]:1", "[fe80::1%eth1]:1"}, {"", "@"},
 	} {
-		if from(c.a) != from(c.b) {
+		if bound.From(c.a) != bound.From(c.b) {
 			t.Errorf("%q and %q are two", c.a, c.b)
 		}
 	}
 	for _, c := range []struct{ a, b string }{{"192.0.2.1:1", "192.0.2.2:1"}, {"[2001:db8::1]:1", "[2001:db8:0:1::1]:1"}, {"192.0.2.1:1", ""}} {
-		if from(c.a) == from(c.b) {
+		if bound.From(c.a) == bound.From(c.b) {
 			t.Errorf("%q and %q are one", c.a, c.b)
 		}
 	}

@@ -56,16 +56,16 @@ type ServerConfig struct {
 // every answer, 404 and 405 too, is the protocol's own error body.
 type Server struct {
 	c         ServerConfig
-	callers   *pace[sender]
-	addresses *pace[netip.Prefix]
+	callers   *bound.Pace[sender]
+	addresses *bound.Pace[netip.Prefix]
 	slowest   time.Duration
 	bounded   http.Handler
 }
 
 // NewServer makes the handler.
 func NewServer(c ServerConfig) *Server {
-	s := &Server{c: c, slowest: slowest, callers: newPace[sender](c.Rate, fault.TooFast, c.Now),
-		addresses: newPace[netip.Prefix](c.AddressRate, fault.TooManyRequests, c.Now)}
+	s := &Server{c: c, slowest: slowest, callers: bound.NewPace[sender](c.Rate, fault.TooFast, c.Now),
+		addresses: bound.NewPace[netip.Prefix](c.AddressRate, fault.TooManyRequests, c.Now)}
 	s.bounded = bound.Requests{Within: c.Within, Refuse: s.refuse}.Handler(http.HandlerFunc(s.serve))
 	return s
 }

@@ -2,7 +2,6 @@ package identity
 
 import (
 	"fmt"
-	"strings"
 
 	"kakehashi/did"
 	"kakehashi/internal/fault"
@@ -16,22 +15,24 @@ func Document(hosted *participant.Room, p participant.ID) (did.Document, error) 
 	if !ok {
 		return did.Document{}, fault.NotFound.At("", "what", "participant "+string(p))
 	}
-	token, err := hosted.Key(p, participant.Token)
+	keys, err := hosted.Published(p)
 	if err != nil {
 		return did.Document{}, fmt.Errorf("document of %s: %w", h.DID, err)
 	}
-	log, err := hosted.Key(p, participant.Log)
-	if err != nil {
-		return did.Document{}, fmt.Errorf("document of %s: %w", h.DID, err)
+	own := did.Own{DID: h.DID, Base: h.Base}
+	for _, k := range keys {
+		purposes := []did.Relationship{did.Assertion}
+		if k.Purpose == participant.Token {
+			purposes = []did.Relationship{did.Authentication, did.Assertion, did.Invocation}
+		}
+		own.Keys = append(own.Keys, did.OwnKey{KID: k.KID, Public: k.Signer.Public(), For: purposes})
 	}
-	// Nodes of ours talk beside the DSP base path, below the same public URL.
-	node := ""
-	if root, ok := strings.CutSuffix(h.Base, "/dsp/"+string(p)+"/2025-1"); ok {
-		node = root + "/kh/" + string(p) + "/1"
+	// What is not of the Dataspace Protocol lies beside its base path, below the
+	// same public URL.
+	if root := h.Root(); root != "" {
+		own.Node = root + "/kh/" + string(p) + "/1"
+		own.CredentialService = root + "/dcp/cs/" + string(p)
+		own.IssuerService = root + "/dcp/issuer/" + string(p)
 	}
-	return did.Build(did.Own{
-		DID: h.DID, Base: h.Base, Node: node,
-		TokenKID: token.KID, Token: token.Signer.Public(),
-		LogKID: log.KID, Log: log.Signer.Public(),
-	})
+	return did.Build(own)
 }

@@ -113,8 +113,15 @@ func (w *world) clock() time.Time { return w.now }
 // statements only.
 func (w *world) document(t testing.TB, name string, token crypto.PublicKey) did.Document {
 	t.Helper()
-	d, err := did.Build(did.Own{DID: name, Base: "https://x.example", TokenKID: name + "#token-1", LogKID: name + "#log-1",
-		Token: token, Log: w.ed.Public()})
+	return w.documentWith(t, name, name+"#token-1", token)
+}
+
+func (w *world) documentWith(t testing.TB, name, kid string, token crypto.PublicKey) did.Document {
+	t.Helper()
+	d, err := did.Build(did.Own{DID: name, Base: "https://x.example", Keys: []did.OwnKey{
+		{KID: kid, Public: token, For: []did.Relationship{did.Authentication, did.Assertion, did.Invocation}},
+		{KID: name + "#log-1", Public: w.ed.Public(), For: []did.Relationship{did.Assertion}},
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,7 +36,7 @@ type WebConfig struct {
 	Now          func() time.Time
 }
 
-// WebResolver resolves did:web over HTTPS. It keeps a document for 5 minutes and
+// WebResolver resolves did:web over HTTPS, and did:key and did:jwk by themselves. It keeps a document for 5 minutes and
 // a failure for 3 seconds, 1,000 of each at most, and asks for one DID once at a
 // time, however many wait for it.
 type WebResolver struct {
@@ -83,7 +83,7 @@ func NewWebResolver(c WebConfig) *WebResolver {
 	return w
 }
 
-// Resolve gives the document of a did:web name. The error is fault.DIDInvalid,
+// Resolve gives the document of a DID. The error is fault.DIDInvalid,
 // fault.DIDUnresolved, fault.DIDDocument or that of ctx.
 func (w *WebResolver) Resolve(ctx context.Context, name string) (did.Document, error) {
 	now := w.now()
@@ -118,6 +118,9 @@ func (f found) settled(now time.Time) bool { return now.Sub(f.asked) < refreshEv
 
 // ask fetches, together with all who ask for the same name.
 func (w *WebResolver) ask(ctx context.Context, name string) (did.Document, error) {
+	if doc, ok, err := did.Local(name); ok {
+		return doc, err
+	}
 	if doc, ok, err := w.own(name); ok || err != nil {
 		return doc, err
 	}
@@ -161,6 +164,9 @@ func (w *WebResolver) keep(name string, doc did.Document, err error) {
 	w.failures.Forget(name)
 	w.found.Put(name, found{doc: doc, until: now.Add(keepDocument), asked: now})
 }
+
+// Forget drops what is kept of a name, after a key of ours was rotated.
+func (w *WebResolver) Forget(name string) { w.found.Forget(name) }
 
 // own builds the document of a hosted participant.
 func (w *WebResolver) own(name string) (did.Document, bool, error) {

@@ -1,6 +1,6 @@
 // Package identity knows who is calling, and says who we are: self-issued
-// tokens of did:web participants, each of which signs the message that it
-// travels with. It judges no terms (policy) and knows no people (account).
+// tokens (DCP 1.0), each of which signs the message that it travels with where
+// both sides are ours. It judges no terms (policy) and knows no people (account).
 package identity
 
 import (
@@ -16,10 +16,11 @@ import (
 	"strings"
 	"time"
 
+	"kakehashi/dcp"
 	"kakehashi/did"
 	"kakehashi/internal/fault"
 	"kakehashi/internal/ids"
-	"kakehashi/internal/strictjson"
+	"kakehashi/jws"
 	"kakehashi/participant"
 	"kakehashi/store"
 )
@@ -49,6 +50,7 @@ type Token struct {
 	Expires   time.Time
 	Digest    string // of the body that it signs, or ""
 	Agreement string // digest of an agreement that it confirms, or ""
+	Access    string // what reads credentials of the issuer, or ""; goes into no log
 	Raw       string // compact JWS; goes into evidence, never into a log
 }
 
@@ -65,7 +67,18 @@ type Use struct {
 	Scopes    []string // rights asked for; did:web tokens carry none
 	Digest    string   // "sha256:<hex>" of the body, "" for no body
 	Agreement string   // digest of the agreement that the message confirms, or ""
+	// Echo is an access token of the counterparty's, which the token carries back
+	// to it. Where it is "", Config.Share says what the token carries.
+	Echo string
 }
+
+// Sharer makes the access token by which counterparty may read credentials of p,
+// "" when nothing is shared with it. It is asked for each message.
+type Sharer func(ctx context.Context, p participant.ID, counterparty string) (string, error)
+
+// Remote is a secure token service elsewhere, for participants whose keys are
+// there too. ok is false for a participant that has none.
+type Remote func(ctx context.Context, p participant.ID, counterparty string, u Use) (token string, ok bool, err error)
 
 // Resolver gives the documents of DIDs. An error is a fault.
 type Resolver interface {
@@ -77,8 +90,10 @@ type refresher interface {
 	Refresh(ctx context.Context, did string) (did.Document, error)
 }
 
-// Config is what the room needs. Lenient tells of which DIDs a document that
-// names no purpose for its keys is accepted (EDC 0.15); nil is of none. A nil
+// Config is what the room needs. Lenient tells of which DIDs a document is
+// accepted that names no purpose for its keys, or none for those of tokens (EDC
+// 0.15); nil is of none. A nil Share gives nobody anything, a nil Remote is for
+// nobody. A nil
 // Now is time.Now, a nil Rand crypto/rand. Log takes what no caller is told; today
 // every refusal is told to its caller, so nothing is written to it.
 type Config struct {
@@ -86,6 +101,8 @@ type Config struct {
 	Participants *participant.Room
 	Resolver     Resolver
 	Lenient      func(did string) bool
+	Share        Sharer
+	Remote       Remote
 	Template     *Template            // nil outside of development: callers prove who they are
 	Elapsed      func() time.Duration // since Open, whatever the clock was set to; nil: by the monotonic clock
 	Now          func() time.Time
@@ -99,6 +116,8 @@ type Room struct {
 	hosted   *participant.Room
 	resolver Resolver
 	lenient  func(string) bool
+	share    Sharer
+	remote   Remote
 	template *Template
 	now      func() time.Time
 	opened   time.Time
@@ -111,7 +130,7 @@ func Open(c Config) (*Room, error) {
 	if c.DB == nil || c.Participants == nil || c.Resolver == nil {
 		return nil, errors.New("open identity: a store, the participants and a resolver are required")
 	}
-	r := &Room{db: c.DB, hosted: c.Participants, resolver: c.Resolver, lenient: c.Lenient, template: c.Template, now: c.Now, rand: c.Rand}
+	r := &Room{db: c.DB, hosted: c.Participants, resolver: c.Resolver, lenient: c.Lenient, share: c.Share, remote: c.Remote, template: c.Template, now: c.Now, rand: c.Rand}
 	if r.lenient == nil {
 		r.lenient = func(string) bool { return false }
 	}
@@ -146,24 +165,30 @@ func (r *Room) Authorize(ctx context.Context, p participant.ID, counterparty str
 	if r.template != nil {
 		return r.template.header(self, counterparty)
 	}
+	if r.remote != nil {
+		if token, ok, err := r.remote(ctx, p, counterparty, u); ok || err != nil {
+			if err != nil {
+				return "", fmt.Errorf("authorize %s: %w", u.Message, err)
+			}
+			return "Bearer " + token, nil
+		}
+	}
+	access := u.Echo
+	if access == "" && r.share != nil {
+		if access, err = r.share(ctx, p, counterparty); err != nil {
+			return "", fmt.Errorf("authorize %s: %w", u.Message, err)
+		}
+	}
 	key, err := r.hosted.Key(p, participant.Token)
 	if err != nil {
 		return "", fmt.Errorf("authorize %s: %w", u.Message, err)
 	}
-	now := r.now().Unix()
-	payload, err := strictjson.Encode(ownClaims{
-		Issuer: self, Subject: self, Audience: counterparty, JTI: ids.Short(),
-		Issued: now, NotBefore: now, Expires: now + int64(ownLifetime/time.Second),
-		Digest: u.Digest, Agreement: u.Agreement,
-	})
+	token, err := dcp.SelfIssue(r.rand, key, dcp.OwnToken{Self: self, Audience: counterparty, JTI: ids.Short(),
+		Issued: r.now(), Lifetime: ownLifetime, Digest: u.Digest, Agreement: u.Agreement, Access: access})
 	if err != nil {
 		return "", fmt.Errorf("authorize %s: %w", u.Message, err)
 	}
-	token, err := signCompact(r.rand, key, "JWT", payload)
-	if err != nil {
-		return "", fmt.Errorf("authorize %s: %w", u.Message, err)
-	}
-	return "Bearer " + string(token), nil
+	return "Bearer " + token, nil
 }
 
 // Proves says whether callers show who they are; with a Template they do not.
@@ -188,37 +213,18 @@ func (r *Room) Verify(ctx context.Context, p participant.ID, q Request) (Caller,
 	if err != nil {
 		return Caller{}, err
 	}
-	c, err := parseCompact(raw, maxToken)
+	t, err := dcp.ParseToken(raw, self, r.now())
 	if err != nil {
-		return Caller{}, invalid(err.Error())
-	}
-	// Without this, what was signed to be kept could be used as a token.
-	if c.header.Typ != "" && !strings.EqualFold(c.header.Typ, "JWT") {
-		return Caller{}, invalid("its type is not JWT")
-	}
-	var claimed claims
-	if err := strictjson.DecodeOpen(c.payload, &claimed); err != nil {
-		return Caller{}, fault.TokenInvalid.At("", "reason", "its claims are not valid: "+err.Error()).Because(err)
-	}
-	if err := claimed.judge(c.header.KID, self, r.now()); err != nil {
 		return Caller{}, err
 	}
-	if err := r.checkSignature(ctx, c, claimed.Issuer, did.Authentication); err != nil {
+	if err := r.checkSignature(ctx, t.Verify, t.Issuer, t.KID, did.Invocation); err != nil {
 		return Caller{}, err
 	}
-	t := Token{Issuer: claimed.Issuer, JTI: claimed.JTI, Raw: raw}
-	t.Expires, _ = numericDate(claimed.Expires)
-	if claimed.Agreement != nil {
-		t.Agreement = *claimed.Agreement
+	if t.Digest != "" && t.Digest != q.Digest {
+		return Caller{}, fault.TokenDigest.At("")
 	}
-	signed := false
-	if claimed.Digest != nil {
-		if t.Digest = *claimed.Digest; t.Digest != q.Digest {
-			return Caller{}, fault.TokenDigest.At("")
-		}
-		signed = true
-	}
-	return Caller{ID: t.Issuer, DID: t.Issuer, Token: t, Signed: signed}, nil
+	kept := Token{Issuer: t.Issuer, JTI: t.JTI, Expires: t.Expires, Digest: t.Digest, Agreement: t.Agreement, Access: t.Access, Raw: raw}
+	return Caller{ID: t.Issuer, DID: t.Issuer, Token: kept, Signed: t.Digest != ""}, nil
 }
 
 // Spend marks the caller's token as used by participant p, in the unit that has
@@ -255,7 +261,7 @@ func (r *Room) Prune(ctx context.Context) error {
 		now = steady
 	}
 	// Twice the leeway: a unit may begin with a token that expires on its way.
-	before := now.Add(-2 * leeway).UnixMicro()
+	before := now.Add(-2 * dcp.Leeway).UnixMicro()
 	for _, p := range r.hosted.All() {
 		for n := pruneBite; n == pruneBite; {
 			err := r.db.Update(ctx, func(tx store.Tx) error {
@@ -280,15 +286,15 @@ func (r *Room) Prune(ctx context.Context) error {
 	return nil
 }
 
-// checkSignature believes c when a key of issuer's document made it, one that
-// the document allows for use.
-func (r *Room) checkSignature(ctx context.Context, c compact, issuer string, use did.Relationship) error {
+// checkSignature believes what verify accepts by a key of issuer's document, one
+// that the document allows for use.
+func (r *Room) checkSignature(ctx context.Context, verify func(crypto.PublicKey) bool, issuer, kid string, use did.Relationship) error {
 	doc, err := r.document(ctx, issuer, r.resolver.Resolve)
 	if err != nil {
 		return err
 	}
-	pub, keyErr := r.key(doc, use, c.header.KID)
-	if keyErr == nil && c.verify(pub) {
+	pub, keyErr := r.key(doc, use, kid)
+	if keyErr == nil && verify(pub) {
 		return nil
 	}
 	// Its owner may have changed the document since we read it.
@@ -297,14 +303,39 @@ func (r *Room) checkSignature(ctx context.Context, c compact, issuer string, use
 			return err
 		}
 		was := pub
-		if pub, keyErr = r.key(doc, use, c.header.KID); keyErr == nil && !same(was, pub) && c.verify(pub) {
+		if pub, keyErr = r.key(doc, use, kid); keyErr == nil && !same(was, pub) && verify(pub) {
 			return nil
 		}
 	}
 	if keyErr != nil {
 		return keyErr
 	}
-	return fault.TokenSignature.At("", "kid", c.header.KID)
+	return fault.TokenSignature.At("", "kid", kid)
+}
+
+// Key gives the key that kid names in the document of a DID, which must allow it
+// for use; a document that is kept is read again for a key that it does not list.
+// A kid of "" is the only key of the document. The error is fault.TokenKey or
+// fault.TokenIssuer.
+func (r *Room) Key(ctx context.Context, name, kid string, use did.Relationship) (crypto.PublicKey, error) {
+	if kid != "" && !strings.HasPrefix(kid, name+"#") {
+		return nil, fault.TokenKey.At("", "kid", kid, "reason", "it does not belong to "+name)
+	}
+	doc, err := r.document(ctx, name, r.resolver.Resolve)
+	if err != nil {
+		return nil, err
+	}
+	pub, keyErr := r.key(doc, use, kid)
+	if keyErr == nil {
+		return pub, nil
+	}
+	if again, ok := r.resolver.(refresher); ok {
+		if doc, err = r.document(ctx, name, again.Refresh); err != nil {
+			return nil, err
+		}
+		pub, keyErr = r.key(doc, use, kid)
+	}
+	return pub, keyErr
 }
 
 func (r *Room) document(ctx context.Context, issuer string, from func(context.Context, string) (did.Document, error)) (did.Document, error) {
@@ -321,8 +352,18 @@ func (r *Room) document(ctx context.Context, issuer string, from func(context.Co
 	return doc, nil
 }
 
+// key finds the key that a document allows for use. For those whom a rule takes
+// leniently, a document that names no purposes, or none for tokens, allows all.
 func (r *Room) key(doc did.Document, use did.Relationship, kid string) (crypto.PublicKey, error) {
-	if doc.Purposeless() && r.lenient(doc.ID) {
+	if kid == "" {
+		sole, ok := doc.Sole()
+		if !ok {
+			return nil, fault.TokenKey.At("", "kid", kid, "reason", "the signature names no key and the DID document has not just one")
+		}
+		kid = sole
+	}
+	silent := doc.Purposeless() || use == did.Invocation && len(doc.Invocation) == 0
+	if silent && r.lenient(doc.ID) {
 		return doc.Key(kid)
 	}
 	return doc.KeyFor(use, kid)
@@ -350,6 +391,13 @@ func same(a, b crypto.PublicKey) bool {
 	return ok && x.Equal(b)
 }
 
+const (
+	maxSigned   = 1 << 20
+	ownLifetime = time.Minute // of the tokens that we make
+)
+
+func invalid(reason string) error { return fault.TokenInvalid.At("", "reason", reason) }
+
 // Signed is a statement of a DID that is to be kept, and who made it.
 type Signed struct {
 	Caller
@@ -371,14 +419,14 @@ func (r *Room) Sign(ctx context.Context, p participant.ID, typ string, payload [
 	if err != nil {
 		return nil, fmt.Errorf("sign %s: %w", typ, err)
 	}
-	b, err := signCompact(r.rand, key, typ, payload)
+	b, err := jws.Sign(r.rand, key, typ, "", payload)
 	if err != nil {
 		return nil, fmt.Errorf("sign %s: %w", typ, err)
 	}
 	if len(b) > maxSigned {
 		return nil, fault.TooLarge.At("", "limit", maxSigned)
 	}
-	return b, nil
+	return []byte(b), nil
 }
 
 // VerifySigned reads what Sign made, of any DID: the key must stand in its
@@ -386,20 +434,20 @@ func (r *Room) Sign(ctx context.Context, p participant.ID, typ string, payload [
 // for whom; the payload must say that. Every refusal is a fault with status 401.
 func (r *Room) VerifySigned(ctx context.Context, b []byte) (Signed, error) {
 	raw := string(bytes.TrimSpace(b))
-	c, err := parseCompact(raw, maxSigned)
+	m, err := jws.Parse(raw, maxSigned)
 	if err != nil {
 		return Signed{}, invalid(err.Error())
 	}
-	if c.header.Typ == "" || strings.EqualFold(c.header.Typ, "JWT") {
+	if m.Header.Typ == "" || strings.EqualFold(m.Header.Typ, "JWT") {
 		return Signed{}, invalid("its type is missing or that of a token")
 	}
-	issuer, fragment, _ := strings.Cut(c.header.KID, "#")
+	issuer, fragment, _ := strings.Cut(m.Header.KID, "#")
 	if err := did.Check(issuer); err != nil || fragment == "" {
-		return Signed{}, invalid("its key is not one of a did:web name")
+		return Signed{}, invalid("its key is not one of a DID")
 	}
-	if err := r.checkSignature(ctx, c, issuer, did.Assertion); err != nil {
+	if err := r.checkSignature(ctx, m.Verify, issuer, m.Header.KID, did.Assertion); err != nil {
 		return Signed{}, err
 	}
 	who := Caller{ID: issuer, DID: issuer, Token: Token{Issuer: issuer, Raw: raw}, Signed: true}
-	return Signed{Caller: who, Type: c.header.Typ, Payload: c.payload}, nil
+	return Signed{Caller: who, Type: m.Header.Typ, Payload: m.Payload}, nil
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 
+	"kakehashi/jws"
 	"kakehashi/store"
 )
 
@@ -44,24 +45,32 @@ func readKeys(tx store.Tx) ([]sealedKey, error) {
 	return keys, rows.Err()
 }
 
+// makeKey makes the first key of a purpose.
 func makeKey(p Participant, purpose Purpose, v *Vault, random io.Reader) (Key, sealedKey, error) {
-	s := sealedKey{id: p.ID, purpose: purpose}
+	alg := jws.ES256
+	if purpose == Log {
+		alg = jws.EdDSA
+	}
+	return makeKeyOf(p, purpose, alg, 1, v, random)
+}
+
+// makeKeyOf makes the nth key of a purpose.
+func makeKeyOf(p Participant, purpose Purpose, alg string, nth int, v *Vault, random io.Reader) (Key, sealedKey, error) {
+	s := sealedKey{id: p.ID, purpose: purpose, alg: alg, kid: fmt.Sprintf("%s#%s-%d", p.DID, purpose, nth)}
 	var signer crypto.Signer
-	switch purpose {
-	case Token:
-		k, err := ecdsa.GenerateKey(elliptic.P256(), random)
-		if err != nil {
-			return Key{}, s, err
-		}
-		signer, s.alg, s.kid = k, "ES256", p.DID+"#token-1"
-	case Log:
-		_, k, err := ed25519.GenerateKey(random)
-		if err != nil {
-			return Key{}, s, err
-		}
-		signer, s.alg, s.kid = k, "EdDSA", p.DID+"#log-1"
+	var err error
+	switch alg {
+	case jws.ES256:
+		signer, err = ecdsa.GenerateKey(elliptic.P256(), random)
+	case jws.ES384:
+		signer, err = ecdsa.GenerateKey(elliptic.P384(), random)
+	case jws.EdDSA:
+		_, signer, err = ed25519.GenerateKey(random)
 	default:
-		return Key{}, s, fmt.Errorf("no key is made for %q", purpose)
+		err = fmt.Errorf("no key is made for %q", alg)
+	}
+	if err != nil {
+		return Key{}, s, err
 	}
 	plain, err := x509.MarshalPKCS8PrivateKey(signer)
 	if err != nil {

@@ -50,7 +50,8 @@ type Room struct {
 
 type hosted struct {
 	Participant
-	keys map[Purpose]Key
+	keys   map[Purpose]Key
+	former []former // oldest first
 }
 
 // Open reads the participants and their keys. A vault with another key than the
@@ -66,9 +67,19 @@ func Open(ctx context.Context, c Config) (*Room, error) {
 	if r.rand == nil {
 		r.rand = rand.Reader
 	}
+	if err := r.Reload(ctx); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// Reload reads the participants and their keys anew, after another replica
+// changed them.
+func (r *Room) Reload(ctx context.Context) error {
 	var all []Participant
 	var keys []sealedKey
-	err := c.DB.View(ctx, func(tx store.Tx) error {
+	var old []former
+	err := r.db.View(ctx, func(tx store.Tx) error {
 		all, keys = nil, nil
 		rows, err := tx.Query(`SELECT participant, did, base, origin, data_url, created FROM participant_participants`)
 		if err != nil {
@@ -91,27 +102,39 @@ func Open(ctx context.Context, c Config) (*Room, error) {
 		if err := rows.Close(); err != nil {
 			return err
 		}
-		keys, err = readKeys(tx)
+		if keys, err = readKeys(tx); err != nil {
+			return err
+		}
+		old, err = readFormer(tx)
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read participants: %w", err)
+		return fmt.Errorf("read participants: %w", err)
 	}
+	byID := map[ID]hosted{}
 	for _, p := range all {
-		r.byID[p.ID] = hosted{p, map[Purpose]Key{}}
+		byID[p.ID] = hosted{Participant: p, keys: map[Purpose]Key{}}
 	}
 	for _, k := range keys {
-		key, err := k.open(c.Vault)
+		key, err := k.open(r.vault)
 		if err != nil {
-			return nil, fmt.Errorf("open %s key of participant %s: %w", k.purpose, k.id, err)
+			return fmt.Errorf("open %s key of participant %s: %w", k.purpose, k.id, err)
 		}
-		if h, ok := r.byID[k.id]; ok {
+		if h, ok := byID[k.id]; ok {
 			h.keys[k.purpose] = key
 		}
 	}
+	for _, f := range old {
+		if h, ok := byID[f.id]; ok {
+			h.former = append(h.former, f)
+			byID[f.id] = h
+		}
+	}
 	sortParticipants(all)
-	r.all = all
-	return r, nil
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.all, r.byID = all, byID
+	return nil
 }
 
 // Create keeps a new participant and makes its keys, in one unit. Created is set
@@ -125,7 +148,7 @@ func (r *Room) Create(ctx context.Context, p Participant) error {
 		p.Created = r.now()
 	}
 	p.Created = p.Created.UTC().Truncate(time.Microsecond)
-	h := hosted{p, map[Purpose]Key{}}
+	h := hosted{Participant: p, keys: map[Purpose]Key{}}
 	var sealed []sealedKey
 	for _, purpose := range []Purpose{Token, Log} {
 		k, s, err := makeKey(p, purpose, r.vault, r.rand)

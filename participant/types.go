@@ -1,8 +1,10 @@
 package participant
 
 import (
-	"crypto"
+	"strings"
 	"time"
+
+	"kakehashi/jws"
 )
 
 // ID is the short local name of a hosted participant, such as "tokyo". It is
@@ -21,19 +23,34 @@ type Participant struct {
 	Created time.Time
 }
 
-// Purpose is what a key is for; each participant has one key for each.
+// Root is the public URL that Base lies below, without a slash at its end; ""
+// when Base is no path of the usual form.
+func (p Participant) Root() string {
+	root, ok := strings.CutSuffix(p.Base, "/dsp/"+string(p.ID)+"/2025-1")
+	if !ok {
+		return ""
+	}
+	return root
+}
+
+// Purpose is what a key is for; each participant has one current key for each.
 type Purpose string
 
 const (
-	// Token signs tokens and credentials: ECDSA P-256 (ES256).
+	// Token signs tokens, presentations and credentials: ES256 until it is rotated
+	// to another algorithm.
 	Token Purpose = "token"
 	// Log signs checkpoints of the evidence log: Ed25519.
 	Log Purpose = "log"
 )
 
 // Key is a key of a participant. The private half never leaves its Signer.
-type Key struct {
-	KID    string // DID#fragment
-	Alg    string // JOSE name: ES256, EdDSA
-	Signer crypto.Signer
+type Key = jws.Key
+
+// PublishedKey is a key that stands in the participant's document.
+type PublishedKey struct {
+	Key
+	Purpose Purpose
+	Created time.Time
+	Retired time.Time // zero for the current one
 }

@@ -35,9 +35,16 @@ var (
 		Words{"the token was made for another body than the one that came with it", "トークンに記された本文のダイジェストが、受信した本文と一致しません"},
 		Words{"sign the SHA-256 of the very bytes that are sent, and let nothing on the way rewrite them", "送信するバイト列そのものの SHA-256 に署名し、途中で本文が書き換えられないようにしてください"})
 
+	AccessToken = Define("access-token", 401,
+		Words{"the access token in the token is not accepted: {reason}", "トークンに含まれるアクセストークンを受理できません: {reason}"},
+		Words{"use the access token that this participant sent you in its last message", "この参加者から直近のメッセージで受け取ったアクセストークンを使ってください"})
+	ScopeUnreadable = Define("scope-unreadable", 400,
+		Words{"{scope} is not a scope of the protocol", "{scope} はプロトコルのスコープとして読み取れません"},
+		Words{"write it as ALIAS:DISCRIMINATOR or ALIAS:DISCRIMINATOR:read", "「エイリアス:識別子」または「エイリアス:識別子:read」の形式で指定してください"})
+
 	DIDInvalid = Define("did-invalid", 400,
-		Words{"{did} is not a usable did:web name: {reason}", "{did} は使用できる did:web 名ではありません: {reason}"},
-		Words{"write it as did:web:HOST or did:web:HOST%3APORT, then :PATH segments", "did:web:HOST または did:web:HOST%3APORT の形式とし、必要に応じて :PATH を続けてください"})
+		Words{"{did} is not a usable DID: {reason}", "{did} は使用できる DID ではありません: {reason}"},
+		Words{"write it as did:web:HOST or did:web:HOST%3APORT, then :PATH segments, or as a did:key or did:jwk", "did:web:HOST または did:web:HOST%3APORT の形式（必要に応じて :PATH を続ける）か、did:key、did:jwk で指定してください"})
 	DIDUnresolved = Define("did-unresolved", 502,
 		Words{"the DID document of {did} cannot be had: {reason}", "{did} の DID ドキュメントを取得できません: {reason}"},
 		Words{"check that the address answers without redirects, or ask its owner", "アドレスがリダイレクトなしに応答することを確認するか、所有者に問い合わせてください"})

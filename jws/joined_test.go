@@ -1,4 +1,4 @@
-package identity
+package jws
 
 import (
 	"bytes"
@@ -13,13 +13,13 @@ func FuzzJoined(f *testing.F) {
 		if err != nil {
 			f.Fatal(err)
 		}
-		if _, ok := joined(b); !ok {
+		if _, ok := joined(b, 32); !ok {
 			f.Errorf("r = %d is refused", r)
 		}
 		f.Add(b)
 	}
 	f.Fuzz(func(t *testing.T, der []byte) {
-		sig, ok := joined(der)
+		sig, ok := joined(der, 32)
 		var want struct{ R, S *big.Int }
 		rest, err := asn1.Unmarshal(der, &want)
 		if err != nil || len(rest) > 0 || want.R.Sign() < 0 || want.S.Sign() < 0 || want.R.BitLen() > 256 || want.S.BitLen() > 256 {
