@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto"
 	"crypto/x509"
+	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"time"
 
@@ -22,12 +24,13 @@ type former struct {
 }
 
 // verifyOnly is the signer of a former key: it has no private half.
-type verifyOnly struct {
-	crypto.Signer
-	public crypto.PublicKey
-}
+type verifyOnly struct{ public crypto.PublicKey }
 
 func (v verifyOnly) Public() crypto.PublicKey { return v.public }
+
+func (v verifyOnly) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) {
+	return nil, errors.New("the key was rotated, it signs no more")
+}
 
 // Published gives the keys that stand in the participant's document now: the
 // current ones, and former ones that are still kept there, whose signers cannot
