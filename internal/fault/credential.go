@@ -1,0 +1,46 @@
+package fault
+
+// Kinds of credentials and presentations: what is wrong with one that was shown,
+// delivered or imported. Each names the credential by its type and issuer.
+var (
+	CredentialInvalid = Define("credential-invalid", 400,
+		Words{"the credential cannot be read at {place}: {reason}", "資格証明の {place} を読み取れません: {reason}"},
+		Words{"ask its issuer for one as VC 1.1 or VC 2.0, signed as a compact JWS", "VC 1.1 または VC 2.0 を JWS（コンパクト形式）で署名したものを発行者に依頼してください"})
+	CredentialSignature = Define("credential-signature", 403,
+		Words{"the {type} of {issuer} is not signed by a key of its issuer: {reason}", "{issuer} が発行した {type} は、発行者の鍵による署名と確認できません: {reason}"},
+		Words{"ask the issuer for a new one; its key must stand under assertionMethod in its DID document", "発行者に再発行を依頼してください。署名鍵は発行者の DID ドキュメントの assertionMethod に掲載されている必要があります"})
+	CredentialExpired = Define("credential-expired", 403,
+		Words{"the {type} of {issuer} expired at {at}", "{issuer} が発行した {type} の有効期限は {at} に切れています"},
+		Words{"ask the issuer for a new one", "発行者に再発行を依頼してください"})
+	CredentialEarly = Define("credential-not-yet-valid", 403,
+		Words{"the {type} of {issuer} is valid from {at} only", "{issuer} が発行した {type} は {at} から有効です"},
+		Words{"wait until then, or ask the issuer for one that is valid now", "その時刻まで待つか、現在有効なものを発行者に依頼してください"})
+	CredentialRevoked = Define("credential-revoked", 403,
+		Words{"the {type} of {issuer} is revoked, by bit {index} of {list}, read at {at}", "{issuer} が発行した {type} は失効しています（{list} のビット {index}、{at} に確認）"},
+		Words{"ask the issuer why, and for a new one", "発行者に理由を確認し、再発行を依頼してください"})
+	CredentialSuspended = Define("credential-suspended", 403,
+		Words{"the {type} of {issuer} is suspended, by bit {index} of {list}, read at {at}", "{issuer} が発行した {type} は一時停止されています（{list} のビット {index}、{at} に確認）"},
+		Words{"ask the issuer to lift the suspension", "発行者に一時停止の解除を依頼してください"})
+	CredentialStatus = Define("credential-status", 403,
+		Words{"whether the {type} of {issuer} is revoked cannot be found out: {reason}", "{issuer} が発行した {type} の失効状態を確認できません: {reason}"},
+		Words{"ask the issuer to repair its status list {list}, then try again", "発行者にステータスリスト {list} の修復を依頼してから、もう一度お試しください"})
+	CredentialUntrusted = Define("credential-untrusted", 403,
+		Words{"{issuer} is not trusted to attest {type} here", "{issuer} は、このノードでは {type} の発行者として信頼されていません"},
+		Words{"show one of an issuer that this node trusts, or ask its operator to trust this one: kakehashi trust add-issuer {issuer} --type {type}", "信頼されている発行者の資格証明を提示するか、ノードの運用者に kakehashi trust add-issuer {issuer} --type {type} での登録を依頼してください"})
+	CredentialSubject = Define("credential-subject", 403,
+		Words{"the {type} of {issuer} is about {subject}, not about {holder}", "{issuer} が発行した {type} の対象は {holder} ではなく {subject} です"},
+		Words{"show a credential about yourself", "ご自身を対象とする資格証明を提示してください"})
+	CredentialSchema = Define("credential-schema", 403,
+		Words{"the {type} of {issuer} does not keep to its schema {schema}: {reason}", "{issuer} が発行した {type} は、スキーマ {schema} に適合していません: {reason}"},
+		Words{"ask the issuer for one that keeps to the schema that it names", "指定されたスキーマに適合する資格証明を発行者に依頼してください"})
+	CredentialLacking = Define("credential-lacking", 403,
+		Words{"{partner} showed no {type} that is accepted here", "{partner} から、受理できる {type} が提示されていません"},
+		Words{"share a {type} with this participant and send the message again: kakehashi trust share {type}", "この参加者に {type} を共有してから、メッセージを再送してください: kakehashi trust share {type}"})
+
+	PresentationInvalid = Define("presentation-invalid", 403,
+		Words{"the presentation is not accepted: {reason}", "提示された資格証明（プレゼンテーション）を受理できません: {reason}"},
+		Words{"make a new presentation for this verifier, signed by the holder's own key", "この検証者宛てに、保有者自身の鍵で署名したプレゼンテーションを作り直してください"})
+	PresentationUnreadable = Define("presentation-unreadable", 403,
+		Words{"{partner} could not be asked for its credentials: {reason}", "{partner} に資格証明の提示を求められませんでした: {reason}"},
+		Words{"check that its DID document names a CredentialService and that it answers", "相手の DID ドキュメントに CredentialService が記載され、応答することを確認してください"})
+)
