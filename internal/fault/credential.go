@@ -43,4 +43,7 @@ var (
 	PresentationUnreadable = Define("presentation-unreadable", 403,
 		Words{"{partner} could not be asked for its credentials: {reason}", "{partner} に資格証明の提示を求められませんでした: {reason}"},
 		Words{"check that its DID document names a CredentialService and that it answers", "相手の DID ドキュメントに CredentialService が記載され、応答することを確認してください"})
+	NoPresentationExchange = Define("no-presentation-exchange", 501,
+		Words{"queries by Presentation Exchange are not supported", "Presentation Exchange による照会には対応していません"},
+		Words{"ask by scope, such as org.eclipse.dspace.dcp.vc.type:MembershipCredential:read", "org.eclipse.dspace.dcp.vc.type:MembershipCredential:read のように、スコープで照会してください"})
 )
