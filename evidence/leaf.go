@@ -54,11 +54,12 @@ type Body struct {
 
 // Classes of bodies.
 const (
-	ClassMessage   = "message"
-	ClassAgreement = "agreement"
-	ClassToken     = "token" // protocol token, spent, that came with a message
-	ClassDecision  = "decision"
-	ClassSecret    = "secret" // message that carries a data plane token; shown once its transfer has ended
+	ClassMessage    = "message"
+	ClassAgreement  = "agreement"
+	ClassCredential = "credential" // credential, or message that carries some
+	ClassToken      = "token"      // protocol token, spent, that came with a message
+	ClassDecision   = "decision"
+	ClassSecret     = "secret" // message that carries a data plane token; shown once its transfer has ended
 )
 
 // Digest names bytes: "sha256:" and lower-case hex.

@@ -46,4 +46,22 @@ var (
 	NoPresentationExchange = Define("no-presentation-exchange", 501,
 		Words{"queries by Presentation Exchange are not supported", "Presentation Exchange による照会には対応していません"},
 		Words{"ask by scope, such as org.eclipse.dspace.dcp.vc.type:MembershipCredential:read", "org.eclipse.dspace.dcp.vc.type:MembershipCredential:read のように、スコープで照会してください"})
+	NoService = Define("no-service", 422,
+		Words{"the DID document of {did} names no {service}", "{did} の DID ドキュメントに {service} が記載されていません"},
+		Words{"ask its owner to publish one, or hand the credential over as a file", "所有者に公開を依頼するか、資格証明をファイルで受け渡してください"})
+	CredentialTypeUnknown = Define("credential-type-unknown", 400,
+		Words{"this participant issues no {id}", "この参加者は {id} を発行していません"},
+		Words{"take an id from the issuer's metadata, below /metadata", "発行者のメタデータ（/metadata）にある id を指定してください"})
+	RequestExists = Define("request-exists", 409,
+		Words{"a request with the holderPid {id} is there already, for other credentials", "holderPid {id} の要求は、別の資格証明についてすでに受け付けています"},
+		Words{"choose another holderPid", "別の holderPid を指定してください"})
+	RequestDecided = Define("request-decided", 409,
+		Words{"the request {id} is {state}", "要求 {id} の状態は {state} です"},
+		Words{"only a request that is waiting can be decided on", "決定できるのは、決定待ちの要求だけです"})
+	DeliveryUnexpected = Define("delivery-unexpected", 403,
+		Words{"nobody here asked {issuer} for {id}", "{issuer} に {id} を要求した記録がありません"},
+		Words{"deliver under the holderPid of a request, or ask the holder to expect it: kakehashi trust expect", "要求時の holderPid で送付するか、保有者に受け入れの登録（kakehashi trust expect）を依頼してください"})
+	DeliveryRepeated = Define("delivery-repeated", 409,
+		Words{"under {id} something else was delivered before", "{id} については、異なる内容がすでに送付されています"},
+		Words{"a delivery is final; issue anew under another request", "送付は一度限りです。別の要求として発行し直してください"})
 )
