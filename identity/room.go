@@ -70,6 +70,7 @@ type Use struct {
 	// Echo is an access token of the counterparty's, which the token carries back
 	// to it. Where it is "", Config.Share says what the token carries.
 	Echo string
+	Bare bool // the token carries no access token, whatever is shared
 }
 
 // Sharer makes the access token by which counterparty may read credentials of p,
@@ -174,7 +175,7 @@ func (r *Room) Authorize(ctx context.Context, p participant.ID, counterparty str
 		}
 	}
 	access := u.Echo
-	if access == "" && r.share != nil {
+	if access == "" && !u.Bare && r.share != nil {
 		if access, err = r.share(ctx, p, counterparty); err != nil {
 			return "", fmt.Errorf("authorize %s: %w", u.Message, err)
 		}
@@ -184,7 +185,7 @@ func (r *Room) Authorize(ctx context.Context, p participant.ID, counterparty str
 		return "", fmt.Errorf("authorize %s: %w", u.Message, err)
 	}
 	token, err := dcp.SelfIssue(r.rand, key, dcp.OwnToken{Self: self, Audience: counterparty, JTI: ids.Short(),
-		Issued: r.now(), Lifetime: ownLifetime, Digest: u.Digest, Agreement: u.Agreement, Access: access})
+		Issued: r.now(), Lifetime: OwnLifetime, Digest: u.Digest, Agreement: u.Agreement, Access: access})
 	if err != nil {
 		return "", fmt.Errorf("authorize %s: %w", u.Message, err)
 	}
@@ -392,8 +393,9 @@ func same(a, b crypto.PublicKey) bool {
 }
 
 const (
-	maxSigned   = 1 << 20
-	ownLifetime = time.Minute // of the tokens that we make
+	maxSigned = 1 << 20
+	// OwnLifetime is that of the tokens that we make.
+	OwnLifetime = time.Minute
 )
 
 func invalid(reason string) error { return fault.TokenInvalid.At("", "reason", reason) }
