@@ -1,6 +1,7 @@
 package vc
 
 import (
+	"crypto"
 	"errors"
 	"fmt"
 	"io"
@@ -27,6 +28,9 @@ type StatusList struct {
 
 	message jws.Message
 }
+
+// Verify checks the signature of a list that has one.
+func (l StatusList) Verify(pub crypto.PublicKey) bool { return l.Signed && l.message.Verify(pub) }
 
 // ListDraft is a status list that is to be published.
 type ListDraft struct {

@@ -64,4 +64,7 @@ var (
 	DeliveryRepeated = Define("delivery-repeated", 409,
 		Words{"under {id} something else was delivered before", "{id} については、異なる内容がすでに送付されています"},
 		Words{"a delivery is final; issue anew under another request", "送付は一度限りです。別の要求として発行し直してください"})
+	TrustList = Define("trust-list", 400,
+		Words{"the trust list is not accepted at {place}: {reason}", "トラストリストの {place} を受理できません: {reason}"},
+		Words{"get the newest edition from its authority, and pin the key that the authority publishes", "運営主体から最新版を入手し、公開されている鍵を登録してください"})
 )
