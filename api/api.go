@@ -29,6 +29,7 @@ import (
 	"kakehashi/internal/fault"
 	"kakehashi/internal/strictjson"
 	"kakehashi/internal/watch"
+	"kakehashi/issuer"
 	"kakehashi/negotiation"
 	"kakehashi/outbox"
 	"kakehashi/participant"
@@ -36,6 +37,8 @@ import (
 	"kakehashi/services"
 	"kakehashi/store"
 	"kakehashi/transfer"
+	"kakehashi/trust"
+	"kakehashi/wallet"
 )
 
 // Config is what the API needs.
@@ -50,6 +53,10 @@ type Config struct {
 	Transfers    *transfer.Room
 	Evidence     *evidence.Log
 	Outbox       *outbox.Queue
+	Trust        *trust.Room
+	Wallet       *wallet.Room
+	Issuer       *issuer.Room
+	Keys         Keys
 	Catalogs     Catalogs
 	Watch        *watch.Hub
 	Services     []services.Service

@@ -69,6 +69,9 @@ func rulesOf(rules any) ([]byte, error) {
 	if err != nil || len(b) < 3 || b[0] != '{' {
 		return nil, fault.BadMessage.At("/policy", "reason", "an object with ODRL rules is expected").Because(err)
 	}
+	if b, err = odrl.Expand(b); err != nil {
+		return nil, err
+	}
 	if _, err := odrl.Parse(b); err != nil {
 		return nil, err
 	}

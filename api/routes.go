@@ -95,6 +95,8 @@ func (s *server) routes(api huma.API) {
 	handle(api, "DELETE", "/datasets/{id}", "withdraw-dataset", "End the offering of a dataset", s.withdraw)
 	s.catalogues(api)
 	s.partnerRoutes(api)
+	s.trustRoutes(api)
+	s.credentialRoutes(api)
 	s.negotiations(api)
 	s.agreementRoutes(api)
 	s.transfers(api)

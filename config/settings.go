@@ -47,6 +47,14 @@ type Settings struct {
 	RetryFor            time.Duration  `name:"retry_for" default:"24h" min:"1m" max:"90d" en:"How long a message is tried again while the counterpart does not answer." ja:"相手方が応答しないメッセージの再送を続ける期間。"`
 	BodyRetention       time.Duration  `name:"body_retention" default:"3650d" min:"1d" max:"36500d" en:"How long the bodies of messages are kept as evidence; their digests stay." ja:"証跡としてメッセージ本文を保存する期間。ダイジェストはその後も残ります。"`
 
+	TrustFresh          time.Duration `name:"trust_fresh" default:"5m" min:"0s" max:"1h" en:"How long credentials that a counterpart showed are not asked for again; 0s asks for each message." ja:"相手方が提示した資格証明を再度求めずに使える時間。0s の場合はメッセージごとに提示を求めます。"`
+	TrustRefresh        time.Duration `name:"trust_refresh" default:"60s" min:"1s" max:"10m" en:"How often the status of credentials that counterparts showed is read again." ja:"相手方が提示した資格証明の失効状態を確認する間隔。"`
+	WalletURL           string        `name:"wallet_url" default:"" kind:"url" en:"Credential service elsewhere that shows this participant's credentials, in place of the node's own; needs the other wallet settings." ja:"ノード自身の代わりに、この参加者の資格証明を提示する外部の Credential Service の URL。ほかの wallet 設定も必要です。"`
+	WalletSTSURL        string        `name:"wallet_sts_url" default:"" kind:"url" en:"Token endpoint of the secure token service that belongs to wallet_url." ja:"wallet_url に対応する Secure Token Service のトークンエンドポイント。"`
+	WalletSTSClient     string        `name:"wallet_sts_client" default:"" kind:"text" en:"Client id of this node at wallet_sts_url." ja:"wallet_sts_url でのこのノードのクライアント ID。"`
+	WalletSTSSecretFile string        `name:"wallet_sts_secret_file" default:"" kind:"file" en:"File with the client secret for wallet_sts_url." ja:"wallet_sts_url のクライアントシークレットのファイル。"`
+	WalletKeysFile      string        `name:"wallet_keys_file" default:"" kind:"file" en:"File with the public keys of the wallet (a JSON Web Key Set), which this node publishes in the DID document; the kid of each is a key of this participant's DID." ja:"このノードが DID ドキュメントで公開する、ウォレットの公開鍵のファイル (JSON Web Key Set)。各鍵の kid はこの参加者の DID の鍵 ID とします。"`
+
 	DecisionWebhook        string `name:"decision_webhook" default:"" kind:"url" en:"Address of your own work-flow that is asked where a dataset or a negotiation says so; needs decision_webhook_key_file. https, or http to this machine." ja:"データセットや交渉で判断が必要になったときに問い合わせる、自組織のワークフローの URL。decision_webhook_key_file も必要です。https、または自マシン宛ての http を指定します。"`
 	DecisionWebhookKeyFile string `name:"decision_webhook_key_file" default:"" kind:"file" en:"File with the key, at least 32 characters, that signs what the webhook is asked (HMAC-SHA256)." ja:"Webhook への問い合わせに署名する鍵 (HMAC-SHA256、32 文字以上) のファイル。"`
 

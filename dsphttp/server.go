@@ -37,6 +37,7 @@ type ServerConfig struct {
 	DB           store.DB
 	Participants *participant.Room
 	Identity     *identity.Room
+	Trust        Trust
 	Partners     *partner.Room
 	Catalog      *catalog.Room
 	Negotiations *negotiation.Room
@@ -49,6 +50,12 @@ type ServerConfig struct {
 	AddressRate  int           // requests a second from one address, before anybody is asked who it is; 0: no limit
 	Now          func() time.Time
 	Log          *slog.Logger
+}
+
+// Trust hears of each message whose sender is known, before anything is done with
+// it, and may refuse it with a fault.
+type Trust interface {
+	Admit(ctx context.Context, p participant.ID, caller identity.Caller) error
 }
 
 // Server answers the Dataspace Protocol for all participants of a node, with
@@ -295,7 +302,14 @@ func (s *Server) admit(c *call, message string) bool {
 	}
 	c.caller = caller
 	s.c.Outbox.Reached(caller.ID)
-	return s.pacedCaller(c)
+	if !s.pacedCaller(c) {
+		return false
+	}
+	if err := s.c.Trust.Admit(c.r.Context(), c.p.ID, caller); err != nil {
+		c.fail(s, err)
+		return false
+	}
+	return true
 }
 
 func (s *Server) negotiation(c *call) {

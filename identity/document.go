@@ -32,6 +32,9 @@ func Document(hosted *participant.Room, p participant.ID) (did.Document, error) 
 	if root := h.Root(); root != "" {
 		own.Node = root + "/kh/" + string(p) + "/1"
 		own.CredentialService = root + "/dcp/cs/" + string(p)
+		if w, ok := hosted.Elsewhere(p); ok {
+			own.CredentialService = w.Service
+		}
 		own.IssuerService = root + "/dcp/issuer/" + string(p)
 	}
 	return did.Build(own)

@@ -34,7 +34,7 @@ func (r *Room) Decide(ctx context.Context, p participant.ID, id string, version 
 			return err
 		}
 		if kind == KindAgreement || kind == KindOffer {
-			if err := r.c.Judge.Agree(ctx, p, q.Counterparty, q.Terms, c.now); err != nil {
+			if c.decision, err = r.c.Judge.Agree(ctx, p, q.Counterparty, q.Terms, c.now); err != nil {
 				return err
 			}
 		}

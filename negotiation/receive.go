@@ -72,10 +72,11 @@ func (r *Room) open(ctx context.Context, p participant.ID, caller identity.Calle
 		return process.Reply{}, err
 	}
 	q.OfferID, q.Dataset, q.TermsBy, q.Asked = t.id, t.target, q.Role.Other(), q.Created.UnixMicro()
+	var decision []byte
 	if q.Role == Provider {
 		// A repeat is recognised by its pid before its offer is judged again:
 		// the offer may have been withdrawn since, the answer stays the same.
-		if err := r.judgeRequest(ctx, &q, t); err != nil {
+		if decision, err = r.judgeRequest(ctx, &q, t); err != nil {
 			if old, ok := r.repeated(ctx, q, peer); ok {
 				return r.again(ctx, old, caller)
 			}
@@ -103,7 +104,7 @@ func (r *Room) open(ctx context.Context, p participant.ID, caller identity.Calle
 		return process.Reply{}, err
 	}
 	c := r.change(q)
-	c.fresh, c.caller = true, &caller
+	c.fresh, c.caller, c.decision = true, &caller, decision
 	if err := r.took(ctx, c, q, m, in, peer); err != nil {
 		return process.Reply{}, err
 	}
@@ -121,24 +122,25 @@ func (r *Room) open(ctx context.Context, p participant.ID, caller identity.Calle
 
 // judgeRequest finds the offer that a request names and says in q.Same whether
 // its terms are the offer's; then q has the offer's own members (decisions A1).
-func (r *Room) judgeRequest(ctx context.Context, q *Process, t terms) error {
+// record is what the decision rests on.
+func (r *Room) judgeRequest(ctx context.Context, q *Process, t terms) (record []byte, err error) {
 	d, o, err := r.c.Offers.Offer(ctx, q.Participant, t.id)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if t.target != "" && t.target != d.ID {
-		return fault.OfferOfAnother.At("/offer/target", "offer", t.id, "target", t.target)
+		return nil, fault.OfferOfAnother.At("/offer/target", "offer", t.id, "target", t.target)
 	}
 	own, err := parseTerms(o.Policy)
 	if err != nil {
-		return fmt.Errorf("read offer %s: %w", o.ID, err)
+		return nil, fmt.Errorf("read offer %s: %w", o.ID, err)
 	}
-	if err := r.c.Judge.Agree(ctx, q.Participant, q.Counterparty, o.Policy, r.c.Now()); err != nil {
-		return err
+	if record, err = r.c.Judge.Agree(ctx, q.Participant, q.Counterparty, o.Policy, r.c.Now()); err != nil {
+		return nil, err
 	}
 	q.Dataset, q.DatasetVersion, q.OfferID, q.Asking = d.ID, d.Version, o.ID, d.Asking
 	q.Terms, q.Same = own.rules, sameTerms(own.rules, t.rules) == ""
-	return nil
+	return record, nil
 }
 
 // repeated finds the process that an initial message made before.
@@ -232,7 +234,7 @@ func (r *Room) judge(ctx context.Context, q Process, caller identity.Caller, m M
 	}
 	switch m.Kind {
 	case KindRequest, KindOffer:
-		if err := r.counter(ctx, &q, m.Kind, in); err != nil {
+		if c.decision, err = r.counter(ctx, &q, m.Kind, in); err != nil {
 			return out, err
 		}
 	case KindAgreement:
@@ -260,13 +262,13 @@ func (r *Room) judge(ctx context.Context, q Process, caller identity.Caller, m M
 
 // counter takes up the terms of an offer or counter-offer. A counter-offer may
 // name an offer of the catalogue, or the one that it answers.
-func (r *Room) counter(ctx context.Context, q *Process, kind Kind, in incoming) error {
+func (r *Room) counter(ctx context.Context, q *Process, kind Kind, in incoming) (record []byte, err error) {
 	t, err := parseTerms(in.offer)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if t.target != "" && t.target != q.Dataset {
-		return fault.OfferOfAnother.At("/offer/target", "offer", t.id, "target", t.target)
+		return nil, fault.OfferOfAnother.At("/offer/target", "offer", t.id, "target", t.target)
 	}
 	ours := q.Ours
 	if q.TermsBy == q.Role {
@@ -274,13 +276,14 @@ func (r *Room) counter(ctx context.Context, q *Process, kind Kind, in incoming) 
 	}
 	if kind == KindRequest && t.id != "" && t.id != q.OfferID {
 		asked := *q
-		switch err := r.judgeRequest(ctx, &asked, t); {
+		record, err = r.judgeRequest(ctx, &asked, t)
+		switch {
 		case errors.Is(err, fault.OfferUnknown):
-			return fault.OfferUnknown.At("/offer/@id", "offer", t.id)
+			return nil, fault.OfferUnknown.At("/offer/@id", "offer", t.id)
 		case err != nil:
-			return err
+			return nil, err
 		case asked.Dataset != q.Dataset:
-			return fault.OfferOfAnother.At("/offer/@id", "offer", t.id, "target", q.Dataset)
+			return nil, fault.OfferOfAnother.At("/offer/@id", "offer", t.id, "target", q.Dataset)
 		}
 		ours = asked.Terms
 	}
@@ -296,7 +299,7 @@ func (r *Room) counter(ctx context.Context, q *Process, kind Kind, in incoming) 
 	case !q.Same:
 		q.Ours = ours
 	}
-	return nil
+	return record, nil
 }
 
 func event(m Message, in incoming, peer string) Event {

@@ -52,7 +52,11 @@ type Offers interface {
 // Judge says whether terms may be agreed to with that counterparty now; a
 // refusal is a fault that explains. It is asked by the provider only.
 type Judge interface {
-	Agree(ctx context.Context, p participant.ID, counterparty string, policy []byte, now time.Time) error
+	// Agree has the counterpart show what the terms ask for; record is what the
+	// decision rests on, nil when that is the terms and the clock.
+	Agree(ctx context.Context, p participant.ID, counterparty string, policy []byte, now time.Time) (record []byte, err error)
+	// Offerable asks nobody.
+	Offerable(counterparty string, policy []byte, now time.Time) error
 }
 
 // Agreements keeps what was agreed, in the caller's unit.

@@ -71,7 +71,7 @@ func (r *Room) Offer(ctx context.Context, p participant.ID, s OfferRequest) (Pro
 	if err != nil {
 		return q, err
 	}
-	if err := r.c.Judge.Agree(ctx, p, s.Counterparty, o.Policy, q.Created); err != nil {
+	if err := r.c.Judge.Offerable(s.Counterparty, o.Policy, q.Created); err != nil {
 		return q, err
 	}
 	q.Key, q.Peer, q.Dataset, q.DatasetVersion, q.OfferID, q.Asking = s.Key, s.Base, d.ID, d.Version, o.ID, d.Asking

@@ -35,6 +35,9 @@ type change struct {
 	drops   []string
 	ends    agreementEnd
 	reached *process.Pending // our message that this unit counts as acknowledged
+	// decision is what our going along with the terms rests on, nil for nothing that
+	// the counterpart had to prove.
+	decision []byte
 }
 
 type agreementEnd int
@@ -124,6 +127,11 @@ func (c *change) record(q Process, direction string, hashes, facts map[string]st
 		facts = map[string]string{}
 	}
 	facts["state"] = string(q.State)
+	if c.decision != nil {
+		hashes["decision"] = evidence.Digest(c.decision)
+		c.bodies = append(c.bodies, evidence.Body{Digest: hashes["decision"], Bytes: c.decision, Class: evidence.ClassDecision})
+		c.decision = nil
+	}
 	l := evidence.Leaf{
 		Type: typ, Process: q.ID, Version: q.Version, At: c.now, Counterparty: q.Counterparty,
 		Direction: direction, Correlation: correlation, Hashes: hashes, Facts: facts,

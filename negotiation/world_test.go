@@ -82,6 +82,7 @@ type node struct {
 	spent  map[string]bool
 	offers map[string]catalog.Offer
 	denied error
+	shown  []byte // what a decision rests on
 }
 
 func (n *node) Spend(_ store.Tx, _ participant.ID, c identity.Caller) error {
@@ -103,7 +104,13 @@ func (n *node) Offer(_ context.Context, _ participant.ID, id string) (catalog.Da
 	return catalog.Dataset{ID: datasetID, Version: 3}, o, nil
 }
 
-func (n *node) Agree(context.Context, participant.ID, string, []byte, time.Time) error {
+func (n *node) Agree(context.Context, participant.ID, string, []byte, time.Time) ([]byte, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.shown, n.denied
+}
+
+func (n *node) Offerable(string, []byte, time.Time) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.denied

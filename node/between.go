@@ -12,10 +12,12 @@ import (
 	"kakehashi/catalog"
 	"kakehashi/dataplane"
 	"kakehashi/decision"
+	"kakehashi/internal/watch"
 	"kakehashi/participant"
 	"kakehashi/services"
 	"kakehashi/store"
 	"kakehashi/transfer"
+	"kakehashi/trust"
 )
 
 // webhook is whom the node asks for decisions, nil for nobody.
@@ -92,4 +94,17 @@ type sources struct{ *catalog.Room }
 func (s sources) Source(ctx context.Context, p participant.ID, dataset string) (transfer.Source, error) {
 	d, err := s.Kept(ctx, p, dataset)
 	return transfer.Source{Service: d.Service, Formats: d.Formats, Asking: d.Asking, Source: []byte(d.Source)}, err
+}
+
+// heedTrust has transfers judged again when what a counterpart proved counts no
+// more, or again.
+func (n *Node) heedTrust(ctx context.Context) {
+	sub := n.hub.Subscribe(watch.Filter{Kind: trust.Changed})
+	defer sub.Close()
+	for {
+		if _, _, err := sub.Next(ctx); err != nil {
+			return
+		}
+		n.transfers.Reload()
+	}
 }

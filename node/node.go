@@ -24,6 +24,7 @@ import (
 	"kakehashi/catalog"
 	"kakehashi/config"
 	"kakehashi/dataplane"
+	"kakehashi/dcphttp"
 	"kakehashi/dsphttp"
 	"kakehashi/evidence"
 	"kakehashi/identity"
@@ -32,6 +33,7 @@ import (
 	"kakehashi/internal/guard"
 	"kakehashi/internal/lock"
 	"kakehashi/internal/watch"
+	"kakehashi/issuer"
 	"kakehashi/negotiation"
 	"kakehashi/outbox"
 	"kakehashi/participant"
@@ -44,6 +46,8 @@ import (
 	"kakehashi/store/postgres"
 	"kakehashi/store/sqlite"
 	"kakehashi/transfer"
+	"kakehashi/trust"
+	"kakehashi/wallet"
 )
 
 // Config is what a node needs.
@@ -76,6 +80,9 @@ type Node struct {
 	evidence     *evidence.Log
 	outbox       *outbox.Queue
 	identity     *identity.Room
+	hub          *watch.Hub
+	trust        *trust.Room
+	wallet       *wallet.Room
 	agreements   *agreement.Room
 	transfers    *transfer.Room
 
@@ -98,7 +105,7 @@ const homeFile = "replica.lock"
 
 // schemas are the tables of everything that keeps some.
 func schemas(s config.Settings) []store.Schema {
-	all := []store.Schema{copying.Schema, replica.Schema, participant.Schema, evidence.Schema, outbox.Schema, identity.Schema, partner.Schema, account.Schema,
+	all := []store.Schema{copying.Schema, replica.Schema, participant.Schema, evidence.Schema, outbox.Schema, identity.Schema, trust.Schema, wallet.Schema, issuer.Schema, partner.Schema, account.Schema,
 		agreement.Schema, catalog.Schema, negotiation.Schema, transfer.Schema, dataplane.Schema}
 	for _, svc := range offered(s) {
 		if svc.Schema.Owner != "" {
@@ -200,6 +207,7 @@ func (n *Node) openRooms(ctx context.Context) error {
 	}
 	n.closer = append(n.closer, n.replicas.Leave)
 	hub := watch.New()
+	n.hub = hub
 	n.outbox = outbox.New(outbox.Config{DB: n.db, Replicas: n.replicas, Watch: hub, Log: log, Now: now, GiveUp: s.RetryFor})
 	n.replicas.Own(n.outbox)
 	n.replicas.Connect(hub)
@@ -218,10 +226,27 @@ func (n *Node) openRooms(ctx context.Context) error {
 		}
 		log.WarnContext(ctx, "identity_template is set: anybody who reaches this node can be anybody", "template", s.IdentityTemplate)
 	}
+	if n.trust, err = trust.Open(ctx, trust.Config{DB: n.db, Participants: n.participants, Resolver: resolver, Evidence: n.evidence, Watch: hub,
+		HTTP: way.HTTP(), Fresh: s.TrustFresh, Refresh: s.TrustRefresh, Now: now, Rand: rand.Reader, Log: log}); err != nil {
+		return err
+	}
+	remote, err := n.remoteWallet(way.HTTP())
+	if err != nil {
+		return err
+	}
 	if n.identity, err = identity.Open(identity.Config{DB: n.db, Participants: n.participants, Resolver: resolver, Template: template,
+		Lenient: n.trust.Lenient, Share: n.share, Remote: remote, Now: now, Rand: rand.Reader, Log: log}); err != nil {
+		return err
+	}
+	n.trust.Bind(n.identity)
+	if n.wallet, err = wallet.Open(ctx, wallet.Config{DB: n.db, Participants: n.participants, Identity: n.identity, Resolver: resolver,
+		Status: n.trust.Status, Schemas: n.trust.Schemas(), Evidence: n.evidence, Outbox: n.outbox, Watch: hub, HTTP: way.HTTP(),
 		Now: now, Rand: rand.Reader, Log: log}); err != nil {
 		return err
 	}
+	issues := issuer.Open(issuer.Config{DB: n.db, Participants: n.participants, Identity: n.identity, Resolver: resolver, Evidence: n.evidence,
+		Outbox: n.outbox, Watch: hub, HTTP: way.HTTP(), Now: now, Rand: rand.Reader, Log: log})
+	keys := n.keyring(resolver, hub)
 	partners, err := partner.Open(partner.Config{DB: n.db, Watch: hub, HTTP: way.HTTP(), Resolver: resolver, Now: now, Log: log, Dev: s.Development})
 	if err != nil {
 		return err
@@ -232,7 +257,7 @@ func (n *Node) openRooms(ctx context.Context) error {
 		return err
 	}
 	n.agreements = agreement.Open(agreement.Config{DB: n.db, Evidence: n.evidence, Watch: hub, Now: now})
-	engine := policy.New(policy.Config{Agreements: n.agreements, Now: now})
+	engine := policy.New(policy.Config{Agreements: n.agreements, Credentials: n.trust, Now: now})
 	offers := catalog.Open(catalog.Config{DB: n.db, Policy: engine, Evidence: n.evidence, Watch: hub, Now: now})
 
 	running, formats, err := n.openServices(offers)
@@ -272,20 +297,23 @@ func (n *Node) openRooms(ctx context.Context) error {
 		webhook.Bind(negotiations, n.transfers)
 	}
 
-	protocol := dsphttp.NewServer(dsphttp.ServerConfig{DB: n.db, Participants: n.participants, Identity: n.identity, Partners: partners,
+	protocol := dsphttp.NewServer(dsphttp.ServerConfig{DB: n.db, Participants: n.participants, Identity: n.identity, Trust: n.trust, Partners: partners,
 		Catalog: offers, Negotiations: negotiations, Transfers: n.transfers, Evidence: n.evidence, Outbox: n.outbox,
 		MaxBody: int64(s.MaxMessageBytes), Within: n.c.Within, Rate: s.PartnerRate, AddressRate: s.AddressRate, Now: now, Log: log})
-	n.public = n.publicFace(protocol)
+	claims := dcphttp.New(dcphttp.Config{Participants: n.participants, Identity: n.identity, Accounts: accounts, Wallet: n.wallet, Issuer: issues,
+		MaxBody: int64(s.MaxMessageBytes), Within: n.c.Within, Rate: s.PartnerRate, AddressRate: s.AddressRate, Now: now, Log: log})
+	n.public = n.publicFace(protocol, claims)
 	title := s.Title
 	if title == "" {
 		title = s.Participant
 	}
 	management := api.New(api.Config{DB: n.db, Accounts: accounts, Participants: n.participants, Partners: partners, Catalog: offers,
 		Agreements: n.agreements, Negotiations: negotiations, Transfers: n.transfers, Evidence: n.evidence, Outbox: n.outbox, Catalogs: wire, Watch: hub,
-		Services: running, EndAgreement: n.EndAgreement, Portal: n.AdminURL(), Title: title, Version: n.c.Version,
+		Services: running, Trust: n.trust, Wallet: n.wallet, Issuer: issues, Keys: keys, EndAgreement: n.EndAgreement, Portal: n.AdminURL(), Title: title, Version: n.c.Version,
 		Stopping: n.stopping, Within: n.c.Within + s.OutgoingTimeout, MaxBody: int64(s.MaxMessageBytes), Now: now, Log: log})
 	mux := http.NewServeMux()
 	mux.Handle("/api/v1/", management)
+	mux.Handle("/sts/token", claims.Tokens())
 	mux.Handle("/", portal.New(portal.Config{Accounts: accounts, Participants: n.participants, Catalog: offers, Agreements: n.agreements,
 		Negotiations: negotiations, Transfers: n.transfers, Evidence: n.evidence, Outbox: n.outbox, Access: engine.Access, EndAgreement: n.EndAgreement, Within: n.c.Within, Now: now, Log: log, Secure: s.TLS()}))
 	n.admin = mux
@@ -311,11 +339,16 @@ func (n *Node) home() (string, error) {
 	return held.Name()
 }
 
-// publicFace sends data plane requests to the plane and all else to the protocol.
+// publicFace sends data plane requests to the plane, those about credentials to
+// claims, and all else to the protocol.
 // It is no ServeMux: that one redirects double slashes and answers in plain text.
-func (n *Node) publicFace(protocol http.Handler) http.Handler {
+func (n *Node) publicFace(protocol http.Handler, claims *dcphttp.Server) http.Handler {
 	data := n.plane.Handler()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if claims.Below(r.URL.EscapedPath()) {
+			claims.ServeHTTP(w, r)
+			return
+		}
 		if strings.Contains(r.URL.Path, "/data/") && !strings.Contains(r.URL.Path, "/dsp/") {
 			data.ServeHTTP(w, r)
 			return
@@ -382,6 +415,8 @@ func (n *Node) Run(ctx context.Context) error {
 	lanes.Go(func() error { return n.outbox.Run(sending) })
 	loops.Go(func() error { return n.prune(background) })
 	loops.Go(func() error { return n.takeOver(background) })
+	loops.Go(func() error { n.trust.Run(background); return nil })
+	loops.Go(func() error { n.heedTrust(background); return nil })
 	var hosted []participant.ID
 	for _, p := range n.participants.All() {
 		hosted = append(hosted, p.ID)
@@ -447,6 +482,9 @@ func (n *Node) prune(ctx context.Context) error {
 		case <-t.C:
 			if err := n.identity.Prune(ctx); err != nil && ctx.Err() == nil {
 				n.c.Log.WarnContext(ctx, "spent tokens not pruned", "err", err)
+			}
+			if err := n.wallet.Prune(ctx); err != nil && ctx.Err() == nil {
+				n.c.Log.WarnContext(ctx, "reads of access tokens not pruned", "err", err)
 			}
 		}
 	}

@@ -86,9 +86,10 @@ func TestTerms(t *testing.T) {
 		{"purpose", Terms{Purpose: "防災"}, `{"permission":[{"action":"use","constraint":[{"leftOperand":"purpose","operator":"eq","rightOperand":"防災"}]}]}`},
 		{"until", Terms{Until: until.In(time.FixedZone("JST", 9*3600))},
 			`{"permission":[{"action":"use","constraint":[{"leftOperand":"dateTime","operator":"lt","rightOperand":{"@type":"xsd:dateTime","@value":"2026-12-31T15:00:00Z"}}]}]}`},
+		{"credential", Terms{Credential: "Membership"}, `{"permission":[{"action":"use","constraint":[{"leftOperand":"https://w3id.org/kakehashi/ns#credentialType","operator":"eq","rightOperand":"Membership"}]}]}`},
 		{"a fraction of a second", Terms{Until: until.Add(time.Millisecond)},
 			`{"permission":[{"action":"use","constraint":[{"leftOperand":"dateTime","operator":"lt","rightOperand":{"@type":"xsd:dateTime","@value":"2026-12-31T15:00:00.001Z"}}]}]}`},
-		{"both", Terms{"x", until},
+		{"both", Terms{Purpose: "x", Until: until},
 			`{"permission":[{"action":"use","constraint":[{"leftOperand":"purpose","operator":"eq","rightOperand":"x"},{"leftOperand":"dateTime","operator":"lt","rightOperand":{"@type":"xsd:dateTime","@value":"2026-12-31T15:00:00Z"}}]}]}`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -105,7 +106,9 @@ func TestTerms(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if d := Evaluate(p, facts()); !d.Permit || !d.Until.Equal(c.terms.Until) {
+			f := facts()
+			f.Pending = func(operand string) bool { return operand == CredentialType }
+			if d := Evaluate(p, f); !d.Permit || !d.Until.Equal(c.terms.Until) {
 				t.Errorf("%+v", d)
 			}
 		})

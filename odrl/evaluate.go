@@ -17,6 +17,12 @@ type Facts struct {
 	// Value gives an operand's value and where it came from; ok is false when it
 	// is not known.
 	Value func(operand string) (value, source string, ok bool)
+	// Set gives an operand that is a set: an operator then asks about its members,
+	// and eq asks for one of them. ok is false when it is not known.
+	Set func(operand string) (members []string, source string, ok bool)
+	// Pending says that an operand will be known before use, and is not now: its
+	// constraint counts as met in a permission, if it could be judged at all.
+	Pending func(operand string) bool
 	// Duties says that this node sees to a duty or obligation of that action;
 	// nil: to none. One with constraints, such as a deadline, is never seen to.
 	Duties func(action string) bool
@@ -288,16 +294,40 @@ func (e *evaluation) atom(c Constraint) Truth {
 				x.Truth = True
 			}
 		}
-	case e.f.Value != nil:
-		if v, source, ok := e.f.Value(c.Operand); ok {
-			x.Saw, x.Source = v, source
+	case e.f.Pending != nil && e.f.Pending(c.Operand):
+		if !e.forbid {
+			x.Saw, x.Source = x.Want, "shown before use"
 			if plain(c) {
-				x.Truth = judge(c, v)
+				x.Truth = True
 			}
 		}
+	default:
+		e.known(c, &x)
 	}
 	e.findings = append(e.findings, x)
 	return x.Truth
+}
+
+// known judges what is a fact of the moment: a set, or one value.
+func (e *evaluation) known(c Constraint, x *Finding) {
+	if e.f.Set != nil {
+		if members, source, ok := e.f.Set(c.Operand); ok {
+			x.Saw, x.Source = strings.Join(members, ", "), source
+			if plain(c) {
+				x.Truth = judgeSet(c, members)
+			}
+			return
+		}
+	}
+	if e.f.Value == nil {
+		return
+	}
+	if v, source, ok := e.f.Value(c.Operand); ok {
+		x.Saw, x.Source = v, source
+		if plain(c) {
+			x.Truth = judge(c, v)
+		}
+	}
 }
 
 // clock compares now with the instants from <= t < to, and notes when the result
@@ -433,6 +463,29 @@ func judge(c Constraint, v string) Truth {
 		return truth(v == c.Right[0])
 	case "neq":
 		return truth(v != c.Right[0])
+	}
+	return Unknown
+}
+
+// judgeSet compares members with the right operand, as names.
+func judgeSet(c Constraint, members []string) Truth {
+	has := func(r string) bool { return slices.Contains(members, r) }
+	lacks := func(r string) bool { return !has(r) }
+	switch c.Operator {
+	case "eq":
+		if !c.Set && len(c.Right) == 1 {
+			return truth(has(c.Right[0]))
+		}
+	case "neq":
+		if !c.Set && len(c.Right) == 1 {
+			return truth(lacks(c.Right[0]))
+		}
+	case "isAnyOf":
+		return truth(slices.ContainsFunc(c.Right, has))
+	case "isNoneOf":
+		return truth(!slices.ContainsFunc(c.Right, has))
+	case "isAllOf", "hasPart":
+		return truth(!slices.ContainsFunc(c.Right, lacks))
 	}
 	return Unknown
 }

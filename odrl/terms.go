@@ -6,11 +6,23 @@ import (
 	"kakehashi/internal/strictjson"
 )
 
+// Namespace is that of our own operands, over what a counterpart proved of itself.
+const Namespace = "https://w3id.org/kakehashi/ns#"
+
+// Our own operands.
+const (
+	CredentialType = Namespace + "credentialType" // the types of credentials that it showed
+	ParticipantDID = Namespace + "participantDid"
+	Jurisdiction   = Namespace + "jurisdiction" // the regions for which their issuers are trusted
+	Claim          = Namespace + "claim/"       // then TYPE/POINTER: what one says about it
+)
+
 // Terms are the simple terms that people fill in: use is permitted, for a
-// purpose and until an instant, each if given.
+// purpose, until an instant, to who shows a credential, each if given.
 type Terms struct {
-	Purpose string
-	Until   time.Time // exclusive
+	Purpose    string
+	Until      time.Time // exclusive
+	Credential string    // type
 }
 
 // Policy writes the terms as the rules of an offer.
@@ -27,6 +39,9 @@ func (t Terms) Policy() ([]byte, error) {
 	r := rule{Action: "use"}
 	if t.Purpose != "" {
 		r.Constraints = append(r.Constraints, constraint{"purpose", "eq", t.Purpose})
+	}
+	if t.Credential != "" {
+		r.Constraints = append(r.Constraints, constraint{CredentialType, "eq", t.Credential})
 	}
 	if !t.Until.IsZero() {
 		r.Constraints = append(r.Constraints, constraint{"dateTime", "lt",

@@ -4,7 +4,8 @@ var english = &wording{
 	rule: [3]string{"permitted: {action}", "prohibited: {action}", "obligation: {action}"},
 	duty: "with the duty: {action}",
 	open: " ", comma: ", ", cond: "if ", or: " or ", and: " and ", group: [2]string{"(", ")"}, quote: `"`, unquote: `"`,
-	sources: map[string]string{"clock": "by this node's clock"},
+	sources:  map[string]string{"clock": "by this node's clock"},
+	operands: map[string]string{CredentialType: "a credential shown", ParticipantDID: "the participant", Jurisdiction: "the jurisdiction"},
 	operators: map[string]string{
 		"eq": "{operand} is {v}", "neq": "{operand} is not {v}",
 		"lt": "{operand} is less than {v}", "lteq": "{operand} is at most {v}",
@@ -52,8 +53,8 @@ var japanese = &wording{
 		"grantUse": "第三者への利用許諾", "reviewPolicy": "ポリシーの確認", "nextPolicy": "後続ポリシーの適用",
 	},
 	operands: map[string]string{"dateTime": "日時", "purpose": "利用目的", "recipient": "受領者", "spatial": "利用場所", "count": "利用回数",
-		"elapsedTime": "利用時間", "language": "言語", "industry": "業種", "payAmount": "支払額", "version": "バージョン"},
-	sources: map[string]string{"clock": "このノードの時計", "declared by agreement": "合意による申告"},
+		"elapsedTime": "利用時間", CredentialType: "提示された資格証明", ParticipantDID: "参加者", Jurisdiction: "法域", "language": "言語", "industry": "業種", "payAmount": "支払額", "version": "バージョン"},
+	sources: map[string]string{"clock": "このノードの時計", "declared by agreement": "合意による申告", "credentials": "検証済みの資格証明", "the token": "トークン"},
 	operators: map[string]string{
 		"eq": "{operand}が{v}", "neq": "{operand}が{v}以外",
 		"lt": "{operand}が{v}未満", "lteq": "{operand}が{v}以下", "gt": "{operand}が{v}を超える", "gteq": "{operand}が{v}以上",

@@ -46,6 +46,7 @@ type Room struct {
 	mu   sync.RWMutex
 	all  []Participant // sorted by time of creation, then id; replaced, never changed
 	byID map[ID]hosted
+	away map[ID]Wallet // set at start
 }
 
 type hosted struct {

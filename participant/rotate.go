@@ -23,13 +23,17 @@ type former struct {
 	until time.Time
 }
 
-// verifyOnly is the signer of a former key: it has no private half.
+// PublicHalf is a key whose private half is not here: it cannot sign.
+func PublicHalf(kid, alg string, public crypto.PublicKey) Key {
+	return Key{KID: kid, Alg: alg, Signer: verifyOnly{public: public}}
+}
+
 type verifyOnly struct{ public crypto.PublicKey }
 
 func (v verifyOnly) Public() crypto.PublicKey { return v.public }
 
 func (v verifyOnly) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) {
-	return nil, errors.New("the key was rotated, it signs no more")
+	return nil, errors.New("the private half of the key is not here")
 }
 
 // Published gives the keys that stand in the participant's document now: the
@@ -48,6 +52,7 @@ func (r *Room) Published(id ID) ([]PublishedKey, error) {
 			out = append(out, PublishedKey{Key: k, Purpose: purpose})
 		}
 	}
+	out = append(out, r.away[id].Keys...)
 	now := r.now()
 	for _, f := range h.former {
 		if f.until.After(now) {
@@ -97,7 +102,7 @@ func (r *Room) Rotate(ctx context.Context, id ID, alg string, keep time.Duration
 		if err != nil {
 			return err
 		}
-		gone = former{PublishedKey: PublishedKey{Key: Key{KID: old.KID, Alg: old.Alg, Signer: verifyOnly{public: old.Signer.Public()}},
+		gone = former{PublishedKey: PublishedKey{Key: PublicHalf(old.KID, old.Alg, old.Signer.Public()),
 			Purpose: Token, Created: time.UnixMicro(created).UTC(), Retired: now}, id: id, until: now.Add(keep)}
 		if err := tx.Exec(`INSERT INTO participant_former (participant, kid, purpose, alg, public, created, retired, until)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`, string(id), old.KID, string(Token), old.Alg, public, created,
@@ -160,4 +165,23 @@ func readFormer(tx store.Tx) ([]former, error) {
 		out = append(out, f)
 	}
 	return out, rows.Err()
+}
+
+// Away has a service elsewhere keep and show the participant's credentials. Call
+// it before the participant is served.
+func (r *Room) Away(id ID, w Wallet) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.away == nil {
+		r.away = map[ID]Wallet{}
+	}
+	r.away[id] = w
+}
+
+// Elsewhere tells whether a service elsewhere does, and which.
+func (r *Room) Elsewhere(id ID) (Wallet, bool) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	w, ok := r.away[id]
+	return w, ok
 }

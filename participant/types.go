@@ -54,3 +54,10 @@ type PublishedKey struct {
 	Created time.Time
 	Retired time.Time // zero for the current one
 }
+
+// Wallet is one elsewhere, for a participant whose credentials another service
+// keeps and shows.
+type Wallet struct {
+	Service string         // URL of the credential service
+	Keys    []PublishedKey // public halves of its keys, which sign in the participant's name
+}

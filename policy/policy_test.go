@@ -82,7 +82,7 @@ func TestGatesBeforeAnAgreement(t *testing.T) {
 			if err != nil && (fault.Of(err).Place != c.at || fault.Of(err).Args["reason"] == "") {
 				t.Errorf("publish: at %q because %q, want %q", fault.Of(err).Place, fault.Of(err).Args["reason"], c.at)
 			}
-			err = e.Agree(context.Background(), "tokyo", "did:web:osaka.example", []byte(c.terms), now)
+			_, err = e.Agree(context.Background(), "tokyo", "did:web:osaka.example", []byte(c.terms), now)
 			if !errors.Is(err, c.agree) {
 				t.Errorf("agree: %v, want %v", err, c.agree)
 			}

@@ -17,7 +17,6 @@ import (
 	"kakehashi/account"
 	"kakehashi/agreement"
 	"kakehashi/catalog"
-	"kakehashi/dataplane"
 	"kakehashi/evidence"
 	"kakehashi/identity"
 	"kakehashi/internal/strictjson"
@@ -56,7 +55,7 @@ type (
 		process.Wire
 	}
 	who   struct{ *identity.Room }
-	gate  struct{ dataplane.Gate }
+	gate  struct{ transfer.Gate }
 	plane struct{ transfer.Plane }
 	kinds struct{ transfer.Sources }
 )

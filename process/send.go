@@ -203,7 +203,8 @@ func (s *Sender) refused(ctx context.Context, j outbox.Job, l Letter, status int
 			err = outbox.Permanent(err)
 		}
 	case 403:
-		if j.Attempts >= maxOther {
+		// A credential that does not count now counts no more in a moment.
+		if j.Attempts >= maxOther || strings.HasPrefix(code, "credential-") || strings.HasPrefix(code, "presentation-") {
 			err = outbox.Permanent(err)
 		}
 	case 401, 408, 425, 429:

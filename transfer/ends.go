@@ -14,6 +14,10 @@ import (
 // TermsEnded is the code with which a transfer is terminated when its terms end.
 const TermsEnded = "terms-ended"
 
+// CredentialLacking is the code with which a transfer is suspended while a
+// credential that its terms ask for does not count.
+const CredentialLacking = "credential-lacking"
+
 // again is how long the end of a transfer waits when something is in its way: a
 // message of ours in flight, or the store.
 const again = 5 * time.Second
@@ -85,7 +89,8 @@ func (e *ends) due(now time.Time) (over []key, next time.Time) {
 
 // Run ends the transfers that these participants provide when their terms do,
 // until ctx ends: a started pull is completed, since not every consumer does that
-// (decisions 25); any other is terminated with the reason.
+// (decisions 25); any other is terminated with the reason. One whose consumer has
+// to show a credential is suspended instead, until it shows one (decisions 12).
 func (r *Room) Run(ctx context.Context, hosted []participant.ID) {
 	r.readEnds(ctx, hosted)
 	timer := time.NewTimer(0)
@@ -164,6 +169,17 @@ func (r *Room) expire(ctx context.Context, k key) {
 	switch {
 	case why == nil:
 		r.ends.set(k, until)
+		return
+	case fault.OfCredential(why):
+		// It can be mended: the consumer resumes once it has another to show.
+		if q.State == Started && q.Pending == nil {
+			_, err = r.Suspend(ctx, k.p, k.id, CredentialLacking, fault.Of(why).What("en"))
+		} else if q.Pending != nil {
+			err = why // what is on its way comes first
+		}
+		if err != nil && ctx.Err() == nil {
+			r.later(ctx, k, q, err)
+		}
 		return
 	case !errors.Is(why, fault.TermsDeny) && !errors.Is(why, fault.AgreementEnded):
 		r.later(ctx, k, q, why)

@@ -244,6 +244,11 @@ func fail(p Process, e Event) (Process, []process.Effect, error) {
 		q.Version++ // it was the termination, or a request that nobody heard
 		return q, nil, nil
 	}
+	if p.State == Suspended && p.Pending.Kind == KindStart {
+		q.Version++ // it may not resume now, and stays what it is
+		q.Code, q.Reason = e.Code, e.Reason
+		return q, nil, nil
+	}
 	q = q.at(Terminated)
 	q.Code, q.Reason, q.TerminatedBy = e.Code, e.Reason, p.Role
 	fx := tap(p.Role, Terminated, "")

@@ -197,7 +197,7 @@ func (r *Room) push(ctx context.Context, j outbox.Job) (func(store.Tx) error, er
 		return func(tx store.Tx) error {
 			return r.pushed(tx, q.Participant, q.ID, Facts{Bytes: m.Bytes, Digest: m.Digest})
 		}, nil
-	case errors.Is(err, fault.GrantSuspended), errors.Is(err, fault.GrantClosed), errors.Is(err, fault.TermsDeny), errors.Is(err, fault.AgreementEnded):
+	case errors.Is(err, fault.GrantSuspended), errors.Is(err, fault.GrantClosed), errors.Is(err, fault.TermsDeny), errors.Is(err, fault.AgreementEnded), fault.OfCredential(err):
 		return nil, nil
 	case errors.Is(err, fault.AddressRefused), f.Kind == fault.FormatUnknown,
 		f.Kind == fault.PushRefused && hopeless(f.Args["status"], j.Attempts), f.Kind == fault.PushUnserved && f.Args["status"] < "500":

@@ -111,7 +111,7 @@ func (r *Room) admit(ctx context.Context, q *Process, c *change, in incoming) er
 	if !a.Ended.IsZero() {
 		return fault.AgreementEnded.At("/agreementId", "agreement", q.Agreement, "reason", a.Why)
 	}
-	if c.until, err = r.c.Gate.Access(ctx, q.Participant, q.Agreement, c.now); err != nil {
+	if c.until, err = r.c.Gate.Renewed(ctx, q.Participant, q.Agreement, c.now); err != nil {
 		return err
 	}
 	if err := r.source(ctx, q, c); err != nil {
@@ -247,7 +247,7 @@ func (r *Room) judge(ctx context.Context, q Process, caller identity.Caller, m M
 	}
 	switch {
 	case m.Kind == KindStart && q.Role == Provider: // the consumer resumes
-		if c.until, err = r.c.Gate.Access(ctx, q.Participant, q.Agreement, c.now); err != nil {
+		if c.until, err = r.c.Gate.Renewed(ctx, q.Participant, q.Agreement, c.now); err != nil {
 			return out, err
 		}
 		if in.address != nil && isPush(q.As) { // it wants the rest elsewhere

@@ -35,7 +35,7 @@ type Config struct {
 	Identity     process.Identity
 	Agreements   Agreements
 	Sources      Sources
-	Gate         dataplane.Gate
+	Gate         Gate
 	Plane        Plane
 	Evidence     process.Evidence
 	Outbox       process.Outbox
@@ -56,6 +56,14 @@ type Agreements interface {
 	Get(ctx context.Context, p participant.ID, id string) (agreement.Agreement, error)
 	// Hold refuses in the unit of a start what another replica has ended.
 	Hold(tx store.Tx, p participant.ID, id string) error
+}
+
+// Gate says whether an agreement permits a transfer now.
+type Gate interface {
+	dataplane.Gate
+	// Renewed is Access for a message of the counterpart's, which is asked for what
+	// it has to prove.
+	Renewed(ctx context.Context, p participant.ID, agreement string, now time.Time) (until time.Time, err error)
 }
 
 // Source is how a dataset is served.

@@ -97,6 +97,10 @@ func (n *node) Source(context.Context, participant.ID, string) (Source, error) {
 	return Source{Service: "files", Formats: []string{"HttpData-PULL", "HttpData-PUSH"}, Source: json.RawMessage(`{"path":"x"}`)}, nil
 }
 
+func (n *node) Renewed(ctx context.Context, p participant.ID, agreement string, now time.Time) (time.Time, error) {
+	return n.Access(ctx, p, agreement, now)
+}
+
 func (n *node) Access(context.Context, participant.ID, string, time.Time) (time.Time, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

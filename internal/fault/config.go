@@ -108,4 +108,7 @@ var (
 	MasterKeyOpen = Define("master-key-open", 400,
 		Words{"the master key {place} can be read by other users", "マスターキー {place} が、ほかのユーザーからも読み取れる状態です"},
 		Words{"run: chmod 600 {place}", "chmod 600 {place} を実行してください"})
+	WalletKeys = Define("wallet-keys", 400,
+		Words{"wallet_keys_file {file}: {reason}", "wallet_keys_file {file}: {reason}"},
+		Words{"give a JSON Web Key Set of public keys whose kid are keys of this participant's DID", "この参加者の DID の鍵 ID を kid とする公開鍵の JSON Web Key Set を指定してください"})
 )

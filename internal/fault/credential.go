@@ -1,5 +1,7 @@
 package fault
 
+import "strings"
+
 // Kinds of credentials and presentations: what is wrong with one that was shown,
 // delivered or imported. Each names the credential by its type and issuer.
 var (
@@ -49,7 +51,7 @@ var (
 	NoService = Define("no-service", 422,
 		Words{"the DID document of {did} names no {service}", "{did} の DID ドキュメントに {service} が記載されていません"},
 		Words{"ask its owner to publish one, or hand the credential over as a file", "所有者に公開を依頼するか、資格証明をファイルで受け渡してください"})
-	CredentialTypeUnknown = Define("credential-type-unknown", 400,
+	CredentialTypeUnknown = Define("type-not-issued", 400,
 		Words{"this participant issues no {id}", "この参加者は {id} を発行していません"},
 		Words{"take an id from the issuer's metadata, below /metadata", "発行者のメタデータ（/metadata）にある id を指定してください"})
 	RequestExists = Define("request-exists", 409,
@@ -68,3 +70,13 @@ var (
 		Words{"the trust list is not accepted at {place}: {reason}", "トラストリストの {place} を受理できません: {reason}"},
 		Words{"get the newest edition from its authority, and pin the key that the authority publishes", "運営主体から最新版を入手し、公開されている鍵を登録してください"})
 )
+
+// OfCredential tells whether err is about a credential that is lacking or does not
+// count: what its holder can mend by showing another.
+func OfCredential(err error) bool {
+	if err == nil {
+		return false
+	}
+	k := Of(err).Kind
+	return strings.HasPrefix(k.Code, "credential-") || k == PresentationInvalid || k == PresentationUnreadable
+}

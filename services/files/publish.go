@@ -43,6 +43,9 @@ func (s *service) routes(api huma.API) {
 // offers it in one unit. Errors name the file and the remedy.
 func (s *service) publish(ctx context.Context, p participant.ID, in client.PublishFile) (client.Dataset, error) {
 	policy, err := strictjson.Encode(in.Policy)
+	if err == nil {
+		policy, err = odrl.Expand(policy)
+	}
 	if err != nil {
 		return client.Dataset{}, fault.BadMessage.At("/policy", "reason", "it cannot be written as JSON").Because(err)
 	}
