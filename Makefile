@@ -1,5 +1,5 @@
 # Every target can be run by hand; .ci/run runs what a submission must pass.
-.PHONY: test race vet fmt demo bench build tck edc postgres chaos bench-stores fuzz
+.PHONY: test race vet fmt demo bench build tck tck-dsp tck-dcp edc postgres chaos bench-stores fuzz
 
 test: ## what the README names
 	go test ./...
@@ -27,8 +27,13 @@ bench:
 # They are built first, since go run would hide that code.
 REPEAT ?= 1
 
-tck: ## the official kit of the Dataspace Protocol; UPDATE=1 writes docs/conformance.md
+tck: tck-dsp tck-dcp ## the official kits of both protocols
+
+tck-dsp: ## the official kit of the Dataspace Protocol; UPDATE=1 writes docs/conformance.md
 	@d=$$(mktemp -d) && trap 'rm -rf "$$d"' EXIT && go build -trimpath -o "$$d/tck" ./conformance/tck && "$$d/tck" -repeat $(REPEAT) $(if $(UPDATE),-update)
+
+tck-dcp: ## the official kit of the Decentralized Claims Protocol: holder, issuer and verifier, with both kinds of status lists
+	@d=$$(mktemp -d) && trap 'rm -rf "$$d"' EXIT && go build -trimpath -o "$$d/dcp" ./conformance/dcp && "$$d/dcp" -repeat $(REPEAT)
 
 FUZZTIME ?= 10m
 FUZZ ?= ^Fuzz

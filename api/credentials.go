@@ -97,7 +97,7 @@ func (s *server) walletOffers(ctx context.Context, p participant.ID, _ *none) (c
 }
 
 func issuedType(t issuer.Type) client.IssuedType {
-	return client.IssuedType{ID: t.ID, Type: t.Type, Profile: t.Profile, Schema: t.Schema, Days: int(t.Lifetime / (24 * time.Hour)), Approval: string(t.Approval), Claims: t.Claims}
+	return client.IssuedType{ID: t.ID, Type: t.Type, Profile: t.Profile, Schema: t.Schema, Days: int(t.Lifetime / (24 * time.Hour)), Approval: string(t.Approval), Suspendable: t.Suspendable, Format: t.Format, Claims: t.Claims}
 }
 
 func (s *server) issuedTypes(ctx context.Context, p participant.ID, _ *none) (client.Many[client.IssuedType], error) {
@@ -120,7 +120,7 @@ func (s *server) defineType(ctx context.Context, p participant.ID, in *Given[cli
 		b.Approval = string(issuer.Ask)
 	}
 	return b, s.Issuer.Define(ctx, p, issuer.Type{ID: b.ID, Type: b.Type, Profile: b.Profile, Schema: b.Schema,
-		Lifetime: time.Duration(b.Days) * 24 * time.Hour, Approval: issuer.Approval(b.Approval), Claims: b.Claims})
+		Lifetime: time.Duration(b.Days) * 24 * time.Hour, Approval: issuer.Approval(b.Approval), Suspendable: b.Suspendable, Format: b.Format, Claims: b.Claims})
 }
 
 func (s *server) attestations(ctx context.Context, p participant.ID, _ *none) (client.Many[client.Attestation], error) {

@@ -110,13 +110,15 @@ type CredentialOffer struct {
 
 // IssuedType is a kind of credential that we issue.
 type IssuedType struct {
-	ID       string         `json:"id" minLength:"1" maxLength:"200"`
-	Type     string         `json:"type" minLength:"1" maxLength:"200"`
-	Profile  string         `json:"profile,omitempty" doc:"vc20-bssl/jwt (the default) or vc11-sl2021/jwt"`
-	Schema   string         `json:"schema,omitempty" maxLength:"2048"`
-	Days     int            `json:"days,omitempty" minimum:"0" maximum:"3650" doc:"How long one is good; 0: 365"`
-	Approval string         `json:"approval,omitempty" doc:"ask (the default), attested or anybody"`
-	Claims   map[string]any `json:"claims,omitempty"`
+	ID          string         `json:"id" minLength:"1" maxLength:"200"`
+	Type        string         `json:"type" minLength:"1" maxLength:"200"`
+	Profile     string         `json:"profile,omitempty" doc:"vc20-bssl/jwt (the default) or vc11-sl2021/jwt"`
+	Schema      string         `json:"schema,omitempty" maxLength:"2048"`
+	Days        int            `json:"days,omitempty" minimum:"0" maximum:"3650" doc:"How long one is good; 0: 365"`
+	Format      string         `json:"format,omitempty" maxLength:"200" doc:"How deliveries name the form; without it the profile. Holders built on drafts of DCP know VC1_0_JWT and VC2_0_JOSE only"`
+	Suspendable bool           `json:"suspendable,omitempty" doc:"It can be suspended too; some peers cannot read such"`
+	Approval    string         `json:"approval,omitempty" doc:"ask (the default), attested or anybody"`
+	Claims      map[string]any `json:"claims,omitempty"`
 }
 
 // Attestation is what we know of a subject.

@@ -49,6 +49,7 @@ type Settings struct {
 
 	TrustFresh          time.Duration `name:"trust_fresh" default:"5m" min:"0s" max:"1h" en:"How long credentials that a counterpart showed are not asked for again; 0s asks for each message." ja:"相手方が提示した資格証明を再度求めずに使える時間。0s の場合はメッセージごとに提示を求めます。"`
 	TrustRefresh        time.Duration `name:"trust_refresh" default:"60s" min:"1s" max:"10m" en:"How often the status of credentials that counterparts showed is read again." ja:"相手方が提示した資格証明の失効状態を確認する間隔。"`
+	WalletStrict        bool          `name:"wallet_strict" default:"false" en:"Refuse a query that asks for more credentials than its access token allows, as drafts of DCP had it; DCP 1.0 answers with less." ja:"アクセストークンの範囲を超える資格証明の照会を拒否します (DCP の草案での動作)。DCP 1.0 では、範囲内の資格証明だけを返します。"`
 	WalletURL           string        `name:"wallet_url" default:"" kind:"url" en:"Credential service elsewhere that shows this participant's credentials, in place of the node's own; needs the other wallet settings." ja:"ノード自身の代わりに、この参加者の資格証明を提示する外部の Credential Service の URL。ほかの wallet 設定も必要です。"`
 	WalletSTSURL        string        `name:"wallet_sts_url" default:"" kind:"url" en:"Token endpoint of the secure token service that belongs to wallet_url." ja:"wallet_url に対応する Secure Token Service のトークンエンドポイント。"`
 	WalletSTSClient     string        `name:"wallet_sts_client" default:"" kind:"text" en:"Client id of this node at wallet_sts_url." ja:"wallet_sts_url でのこのノードのクライアント ID。"`

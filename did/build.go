@@ -73,10 +73,9 @@ func Build(o Own) (Document, error) {
 	return d, nil
 }
 
-var (
-	documentContext = strictjson.Raw(`["https://www.w3.org/ns/did/v1","https://w3id.org/security/suites/jws-2020/v1","https://w3id.org/dspace-dcp/v1.0/dcp.jsonld"]`)
-	serviceContext  = strictjson.Raw(`["https://w3id.org/dspace/2025/1/context.jsonld","https://www.w3.org/ns/did/v1"]`)
-)
+// documentContext holds the contexts of all services too: some peers read entries
+// of services that have no more than id, type and endpoint.
+var documentContext = strictjson.Raw(`["https://www.w3.org/ns/did/v1","https://w3id.org/security/suites/jws-2020/v1","https://w3id.org/dspace/2025/1/context.jsonld","https://w3id.org/dspace-dcp/v1.0/dcp.jsonld"]`)
 
 // Encode writes the document as it is served, as did.json.
 func (d Document) Encode() ([]byte, error) {
@@ -100,9 +99,6 @@ func (d Document) Encode() ([]byte, error) {
 	}
 	for _, s := range d.Services {
 		x := wireService{ID: s.ID}
-		if s.Type == CatalogService || s.Type == DataService {
-			x.Context = serviceContext
-		}
 		if x.Type, err = strictjson.Encode(s.Type); err != nil {
 			return nil, err
 		}

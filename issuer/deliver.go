@@ -94,7 +94,7 @@ func (r *Room) message(tx store.Tx, p participant.ID, q Request) (dcp.Credential
 		if err != nil {
 			return m, fmt.Errorf("read credential %s: %w", i.ID, err)
 		}
-		m.Credentials = append(m.Credentials, dcp.Container{Type: i.Type, Payload: string(raw), Format: i.Profile})
+		m.Credentials = append(m.Credentials, dcp.Container{Type: i.Type, Payload: string(raw), Format: i.Format})
 	}
 	return m, nil
 }

@@ -23,18 +23,19 @@ import (
 
 // Issued is a credential that a participant made.
 type Issued struct {
-	ID      string // of the credential
-	Request string // that it answers, "" for none
-	Holder  string
-	Type    string
-	Profile string
-	Digest  string
-	List    string // of its status
-	Index   int64
-	State   string // Valid, Suspended or Revoked
-	Reason  string // of the state
-	At      time.Time
-	Until   time.Time
+	ID          string // of the credential
+	Request     string // that it answers, "" for none
+	Holder      string
+	Type        string
+	Format      string // as deliveries name it
+	Suspendable bool
+	Digest      string
+	List        string // of its status
+	Index       int64
+	State       string // Valid, Suspended or Revoked
+	Reason      string // of the state
+	At          time.Time
+	Until       time.Time
 }
 
 // States of what was issued.
@@ -117,7 +118,7 @@ func (r *Room) make(tx store.Tx, p participant.ID, request, holder string, t Typ
 	maps.Copy(about, known)
 	maps.Copy(about, claims)
 	now := r.c.Now().UTC().Truncate(time.Second)
-	made := Issued{ID: "urn:uuid:" + ids.Short(), Request: request, Holder: holder, Type: t.Type, Profile: t.Profile, State: Valid, At: now, Until: now.Add(t.Lifetime)}
+	made := Issued{ID: "urn:uuid:" + ids.Short(), Request: request, Holder: holder, Type: t.Type, Suspendable: t.Suspendable, Format: t.format(), State: Valid, At: now, Until: now.Add(t.Lifetime)}
 	entry := entryOf(t.Profile)
 	if made.List, err = r.listFor(tx, p, entry); err != nil {
 		return Issued{}, "", err
@@ -132,7 +133,11 @@ func (r *Room) make(tx store.Tx, p participant.ID, request, holder string, t Typ
 	if made.Index, err = freePosition(tx, p, made.List, picks); err != nil {
 		return Issued{}, "", err
 	}
-	for _, purpose := range []string{vc.Revocation, vc.Suspension} {
+	purposes := []string{vc.Revocation}
+	if t.Suspendable {
+		purposes = append(purposes, vc.Suspension)
+	}
+	for _, purpose := range purposes {
 		d.Statuses = append(d.Statuses, vc.StatusEntry{Type: entry, Purpose: purpose, List: listURL(us, made.List, purpose), Index: made.Index})
 	}
 	raw, err := vc.Issue(r.c.Rand, key, d)
@@ -140,8 +145,8 @@ func (r *Room) make(tx store.Tx, p participant.ID, request, holder string, t Typ
 		return Issued{}, "", err
 	}
 	made.Digest = evidence.Digest([]byte(raw))
-	if err := tx.Exec(`INSERT INTO issuer_issued (participant, id, request, holder, type, profile, digest, list, position, state, reason, issued, until)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, '', $11, $12)`, string(p), made.ID, request, holder, t.Type, t.Profile, made.Digest,
+	if err := tx.Exec(`INSERT INTO issuer_issued (participant, id, request, holder, type, format, suspendable, digest, list, position, state, reason, issued, until)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, '', $12, $13)`, string(p), made.ID, request, holder, t.Type, made.Format, t.Suspendable, made.Digest,
 		made.List, made.Index, Valid, now.UnixMicro(), made.Until.UnixMicro()); err != nil {
 		return Issued{}, "", err
 	}
@@ -204,7 +209,7 @@ func (r *Room) Issued(ctx context.Context, p participant.ID) (out []Issued, err 
 }
 
 func readIssued(tx store.Tx, p participant.ID, where string, args ...any) ([]Issued, error) {
-	rows, err := tx.Query(`SELECT id, request, holder, type, profile, digest, list, position, state, reason, issued, until
+	rows, err := tx.Query(`SELECT id, request, holder, type, format, suspendable, digest, list, position, state, reason, issued, until
 		FROM issuer_issued WHERE participant = $1 AND `+where, append([]any{string(p)}, args...)...)
 	if err != nil {
 		return nil, err
@@ -214,7 +219,7 @@ func readIssued(tx store.Tx, p participant.ID, where string, args ...any) ([]Iss
 	for rows.Next() {
 		var i Issued
 		var at, until int64
-		if err := rows.Scan(&i.ID, &i.Request, &i.Holder, &i.Type, &i.Profile, &i.Digest, &i.List, &i.Index, &i.State, &i.Reason, &at, &until); err != nil {
+		if err := rows.Scan(&i.ID, &i.Request, &i.Holder, &i.Type, &i.Format, &i.Suspendable, &i.Digest, &i.List, &i.Index, &i.State, &i.Reason, &at, &until); err != nil {
 			return nil, err
 		}
 		i.At, i.Until = time.UnixMicro(at).UTC(), time.UnixMicro(until).UTC()
@@ -240,6 +245,9 @@ func (r *Room) Mark(ctx context.Context, p participant.ID, id, to, reason string
 		was := found[0]
 		if was.State == to {
 			return nil
+		}
+		if to == Suspended && !was.Suspendable {
+			return fault.NotSuspendable.At("", "id", id)
 		}
 		if was.State == Revoked {
 			return fault.RequestDecided.At("", "id", id, "state", was.State)

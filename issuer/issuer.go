@@ -12,6 +12,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"kakehashi/dcp"
@@ -88,7 +89,13 @@ type Type struct {
 	Schema   string // URL that the subject keeps to, or ""
 	Lifetime time.Duration
 	Approval Approval
-	Claims   map[string]any // about every subject; what was attested of one goes over it
+	// Suspendable credentials name a second status list, by which they can be
+	// suspended; some peers read credentials with one list only.
+	Suspendable bool
+	// Format is how deliveries name the form of a credential, "" the profile; holders
+	// built on drafts know VC1_0_JWT and VC2_0_JOSE only.
+	Format string
+	Claims map[string]any // about every subject; what was attested of one goes over it
 }
 
 const (
@@ -98,15 +105,19 @@ const (
 	maxName     = 200
 )
 
+func name(s string) bool { return s != "" && len(s) <= maxName && !strings.ContainsAny(s, " \t\r\n") }
+
 func (t Type) check() error {
 	bad := func(place, reason string) error { return fault.BadMessage.At(place, "reason", reason) }
 	switch {
-	case t.ID == "" || len(t.ID) > maxName:
-		return bad("id", "it is missing or longer than 200 bytes")
-	case t.Type == "" || len(t.Type) > maxName:
-		return bad("type", "it is missing or longer than 200 bytes")
+	case !name(t.ID):
+		return bad("id", "it is missing, longer than 200 bytes or has spaces")
+	case !name(t.Type):
+		return bad("type", "it is missing, longer than 200 bytes or has spaces")
 	case t.Profile != dcp.ProfileVC20 && t.Profile != dcp.ProfileVC11:
 		return bad("profile", "it is neither "+dcp.ProfileVC20+" nor "+dcp.ProfileVC11)
+	case len(t.Format) > maxName:
+		return bad("format", "it is longer than 200 bytes")
 	case t.Lifetime < time.Minute || t.Lifetime > maxLifetime:
 		return bad("lifetime", "it is not between a minute and ten years")
 	case t.Approval != Ask && t.Approval != Attested && t.Approval != Anybody:
@@ -133,10 +144,10 @@ func (r *Room) Define(ctx context.Context, p participant.ID, t Type) error {
 		if n >= maxTypes {
 			return fault.BadMessage.At("id", "reason", "there are 100 types already")
 		}
-		if err := tx.Exec(`INSERT INTO issuer_types (participant, id, type, profile, schema_url, lifetime, approval, claims)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (participant, id) DO UPDATE SET type = excluded.type, profile = excluded.profile,
-			schema_url = excluded.schema_url, lifetime = excluded.lifetime, approval = excluded.approval, claims = excluded.claims`,
-			string(p), t.ID, t.Type, t.Profile, t.Schema, int64(t.Lifetime/time.Second), string(t.Approval), claims); err != nil {
+		if err := tx.Exec(`INSERT INTO issuer_types (participant, id, type, profile, schema_url, lifetime, approval, suspendable, format, claims)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (participant, id) DO UPDATE SET type = excluded.type, profile = excluded.profile,
+			schema_url = excluded.schema_url, lifetime = excluded.lifetime, approval = excluded.approval, suspendable = excluded.suspendable, format = excluded.format, claims = excluded.claims`,
+			string(p), t.ID, t.Type, t.Profile, t.Schema, int64(t.Lifetime/time.Second), string(t.Approval), t.Suspendable, t.Format, claims); err != nil {
 			return err
 		}
 		return r.c.Evidence.Append(tx, p, evidence.Leaf{Type: "kh.admin.action", Facts: map[string]string{
@@ -165,7 +176,7 @@ func (r *Room) Types(ctx context.Context, p participant.ID) (out []Type, err err
 }
 
 func readTypes(tx store.Tx, p participant.ID) ([]Type, error) {
-	rows, err := tx.Query(`SELECT id, type, profile, schema_url, lifetime, approval, claims FROM issuer_types WHERE participant = $1 ORDER BY id`, string(p))
+	rows, err := tx.Query(`SELECT id, type, profile, schema_url, lifetime, approval, suspendable, format, claims FROM issuer_types WHERE participant = $1 ORDER BY id`, string(p))
 	if err != nil {
 		return nil, err
 	}
@@ -175,7 +186,7 @@ func readTypes(tx store.Tx, p participant.ID) ([]Type, error) {
 		var t Type
 		var lifetime int64
 		var approval, claims string
-		if err := rows.Scan(&t.ID, &t.Type, &t.Profile, &t.Schema, &lifetime, &approval, &claims); err != nil {
+		if err := rows.Scan(&t.ID, &t.Type, &t.Profile, &t.Schema, &lifetime, &approval, &t.Suspendable, &t.Format, &claims); err != nil {
 			return nil, err
 		}
 		t.Lifetime, t.Approval = time.Duration(lifetime)*time.Second, Approval(approval)
@@ -201,8 +212,8 @@ func (r *Room) Attest(ctx context.Context, p participant.ID, a Attestation) erro
 	if err := did.Check(a.Subject); err != nil {
 		return err
 	}
-	if a.Type == "" || len(a.Type) > maxName {
-		return fault.BadMessage.At("type", "reason", "it is missing or longer than 200 bytes")
+	if !name(a.Type) {
+		return fault.BadMessage.At("type", "reason", "it is missing, longer than 200 bytes or has spaces")
 	}
 	claims, err := encodeClaims(a.Claims)
 	if err != nil {
@@ -271,6 +282,13 @@ func (r *Room) Metadata(ctx context.Context, p participant.ID) ([]byte, error) {
 		m.Supported = append(m.Supported, t.object(""))
 	}
 	return m.Encode()
+}
+
+func (t Type) format() string {
+	if t.Format != "" {
+		return t.Format
+	}
+	return t.Profile
 }
 
 func (t Type) object(reason string) dcp.CredentialObject {

@@ -240,7 +240,7 @@ func (n *Node) openRooms(ctx context.Context) error {
 	}
 	n.trust.Bind(n.identity)
 	if n.wallet, err = wallet.Open(ctx, wallet.Config{DB: n.db, Participants: n.participants, Identity: n.identity, Resolver: resolver,
-		Status: n.trust.Status, Schemas: n.trust.Schemas(), Evidence: n.evidence, Outbox: n.outbox, Watch: hub, HTTP: way.HTTP(),
+		Status: n.trust.Status, Schemas: n.trust.Schemas(), Strict: s.WalletStrict, Evidence: n.evidence, Outbox: n.outbox, Watch: hub, HTTP: way.HTTP(),
 		Now: now, Rand: rand.Reader, Log: log}); err != nil {
 		return err
 	}

@@ -57,8 +57,8 @@ type wireDocument struct {
 	ValidFrom      string         `json:"validFrom,omitempty"`
 	ValidUntil     string         `json:"validUntil,omitempty"`
 	Subject        map[string]any `json:"credentialSubject"`
-	Status         []wireStatus   `json:"credentialStatus,omitempty"`
-	Schema         []Schema       `json:"credentialSchema,omitempty"`
+	Status         any            `json:"credentialStatus,omitempty"`
+	Schema         any            `json:"credentialSchema,omitempty"`
 }
 
 // Issue makes a credential of a draft, signed by a key that stands under
@@ -74,11 +74,13 @@ func issue(random io.Reader, k jws.Key, d Draft, limit int) (string, error) {
 	subject := map[string]any{}
 	maps.Copy(subject, d.Claims)
 	subject["id"] = d.Subject
-	doc := &wireDocument{ID: d.ID, Type: append([]string{baseType}, d.Types...), Issuer: d.Issuer, Subject: subject, Schema: d.Schemas}
+	doc := &wireDocument{ID: d.ID, Type: append([]string{baseType}, d.Types...), Issuer: d.Issuer, Subject: subject, Schema: oneOrMany(d.Schemas)}
+	var statuses []wireStatus
 	for _, s := range d.Statuses {
-		doc.Status = append(doc.Status, wireStatus{ID: s.List + "#" + strconv.FormatInt(s.Index, 10), Type: s.Type, Purpose: s.Purpose,
+		statuses = append(statuses, wireStatus{ID: s.List + "#" + strconv.FormatInt(s.Index, 10), Type: s.Type, Purpose: s.Purpose,
 			Index: strconv.FormatInt(s.Index, 10), List: s.List})
 	}
+	doc.Status = oneOrMany(statuses)
 	var w any = doc
 	typ, cty := "vc+jwt", "vc"
 	switch d.Model {
@@ -111,6 +113,17 @@ func issue(random io.Reader, k jws.Key, d Draft, limit int) (string, error) {
 		return "", fmt.Errorf("issue a credential: it is larger than %d bytes", limit)
 	}
 	return jws.Sign(random, k, typ, cty, payload)
+}
+
+// oneOrMany is one value as itself, as some peers want it, and none as nothing.
+func oneOrMany[T any](list []T) any {
+	switch len(list) {
+	case 0:
+		return nil
+	case 1:
+		return list[0]
+	}
+	return list
 }
 
 func stamp(t time.Time) string {

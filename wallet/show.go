@@ -64,6 +64,13 @@ func (r *Room) Query(ctx context.Context, p participant.ID, caller identity.Call
 	if err != nil {
 		return nil, err
 	}
+	if r.c.Strict {
+		for _, s := range asked {
+			if !s.Within(access.Scopes) {
+				return nil, fault.ScopeBeyond.At("/scope", "scope", s.String())
+			}
+		}
+	}
 	now := r.c.Now()
 	shared := r.sharedWith(p, caller.DID)
 	var show []vc.Credential

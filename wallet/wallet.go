@@ -53,8 +53,11 @@ type Config struct {
 	Identity     *identity.Room
 	Resolver     Resolver
 	// Status and Schemas check what is delivered and imported.
-	Status   func(p participant.ID) vc.StatusLists
-	Schemas  vc.Schemas
+	Status  func(p participant.ID) vc.StatusLists
+	Schemas vc.Schemas
+	// Strict refuses queries for more than was granted, in place of answering with
+	// less.
+	Strict   bool
 	Evidence *evidence.Log
 	Outbox   *outbox.Queue
 	Watch    *watch.Hub

@@ -51,6 +51,9 @@ var (
 	NoService = Define("no-service", 422,
 		Words{"the DID document of {did} names no {service}", "{did} の DID ドキュメントに {service} が記載されていません"},
 		Words{"ask its owner to publish one, or hand the credential over as a file", "所有者に公開を依頼するか、資格証明をファイルで受け渡してください"})
+	NotSuspendable = Define("not-suspendable", 409,
+		Words{"the credential {id} names no list by which it could be suspended", "資格証明 {id} には一時停止用のステータスリストがありません"},
+		Words{"revoke it, or issue the next ones under a type that is suspendable", "失効させるか、今後は一時停止が可能な種類として発行してください"})
 	CredentialTypeUnknown = Define("type-not-issued", 400,
 		Words{"this participant issues no {id}", "この参加者は {id} を発行していません"},
 		Words{"take an id from the issuer's metadata, below /metadata", "発行者のメタデータ（/metadata）にある id を指定してください"})

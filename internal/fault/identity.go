@@ -38,6 +38,9 @@ var (
 	AccessToken = Define("access-token", 401,
 		Words{"the access token in the token is not accepted: {reason}", "トークンに含まれるアクセストークンを受理できません: {reason}"},
 		Words{"use the access token that this participant sent you in its last message", "この参加者から直近のメッセージで受け取ったアクセストークンを使ってください"})
+	ScopeBeyond = Define("scope-beyond", 403,
+		Words{"the access token does not allow {scope}", "アクセストークンは {scope} を許可していません"},
+		Words{"ask for what the access token allows only", "アクセストークンが許可する範囲で照会してください"})
 	ScopeUnreadable = Define("scope-unreadable", 400,
 		Words{"{scope} is not a scope of the protocol", "{scope} はプロトコルのスコープとして読み取れません"},
 		Words{"write it as ALIAS:DISCRIMINATOR or ALIAS:DISCRIMINATOR:read", "「エイリアス:識別子」または「エイリアス:識別子:read」の形式で指定してください"})

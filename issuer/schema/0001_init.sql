@@ -6,6 +6,8 @@ CREATE TABLE issuer_types (
   schema_url  TEXT    NOT NULL,
   lifetime    BIGINT  NOT NULL,
   approval    TEXT    NOT NULL,
+  suspendable BOOLEAN NOT NULL,
+  format      TEXT    NOT NULL,
   claims      TEXT    NOT NULL,
   PRIMARY KEY (participant, id)
 );
@@ -41,7 +43,8 @@ CREATE TABLE issuer_issued (
   request     TEXT   NOT NULL,
   holder      TEXT   NOT NULL,
   type        TEXT   NOT NULL,
-  profile     TEXT   NOT NULL,
+  format      TEXT   NOT NULL,
+  suspendable BOOLEAN NOT NULL,
   digest      TEXT   NOT NULL,
   list        TEXT   NOT NULL,
   position    BIGINT NOT NULL,
