@@ -90,6 +90,7 @@ func own() []Command {
 		{"settings", "node", func() any { return &settingsCommand{} }},
 		{"publish", "exchange", func() any { return &publishCommand{} }},
 		{"partners", "exchange", func() any { return &partnersCommand{} }},
+		{"trust", "exchange", func() any { return &trustCommand{} }},
 		{"catalog", "exchange", func() any { return &catalogCommand{} }},
 		{"catalogs", "exchange", func() any { return &catalogsCommand{} }},
 		{"get", "exchange", func() any { return &getCommand{} }},

@@ -72,6 +72,15 @@ var (
 	TrustList = Define("trust-list", 400,
 		Words{"the trust list is not accepted at {place}: {reason}", "トラストリストの {place} を受理できません: {reason}"},
 		Words{"get the newest edition from its authority, and pin the key that the authority publishes", "運営主体から最新版を入手し、公開されている鍵を登録してください"})
+	TokenFailed = Define("token-check-failed", 422,
+		Words{"the token is not accepted here", "このトークンは受理できません"},
+		Words{"mend what the last step says, then check it again", "最後の段階に示された点を修正してから、もう一度確認してください"})
+	FileUnopened = Define("file-unopened", 400,
+		Words{"the file {path} cannot be read", "ファイル {path} を読み込めません"},
+		Words{"check the path and its permissions", "パスとアクセス権を確認してください"})
+	FileUnwritten = Define("file-unwritten", 400,
+		Words{"the file {path} cannot be written", "ファイル {path} に書き込めません"},
+		Words{"check the folder and its permissions", "フォルダーとアクセス権を確認してください"})
 )
 
 // OfCredential tells whether err is about a credential that is lacking or does not
