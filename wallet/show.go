@@ -72,10 +72,13 @@ func (r *Room) Query(ctx context.Context, p participant.ID, caller identity.Call
 		}
 	}
 	now := r.c.Now()
-	shared := r.sharedWith(p, caller.DID)
-	var show []vc.Credential
+	show, err := r.candidates(ctx, p, func(c Credential) bool {
+		return covers(asked, c) && covers(access.Scopes, c) && covers(r.sharedWith(p, caller.DID), c)
+	})
+	if err != nil {
+		return nil, err
+	}
 	err = r.c.DB.Update(ctx, func(tx store.Tx) error {
-		show = nil
 		if err := r.c.Identity.Spend(tx, p, caller); err != nil {
 			return err
 		}
@@ -88,29 +91,11 @@ func (r *Room) Query(ctx context.Context, p participant.ID, caller identity.Call
 		if reads > maxReads {
 			return fault.AccessToken.At("", "reason", fmt.Sprintf("it was used %d times", maxReads))
 		}
-		own, err := readCredentials(tx, p)
-		if err != nil {
-			return err
-		}
 		leaf := evidence.Leaf{Type: "kh.credential.presented", Counterparty: caller.DID, Direction: evidence.Out, Hashes: map[string]string{},
-			Facts: map[string]string{"asked": strings.Join(q.Scopes, " ")}}
-		for _, c := range own {
-			// One that has expired would only be refused.
-			if !c.Until.IsZero() && !c.Until.After(now) || !covers(asked, c) || !covers(access.Scopes, c) || !covers(shared, c) {
-				continue
-			}
-			raw, err := r.c.Evidence.BodyTx(tx, p, c.Digest)
-			if err != nil {
-				return fmt.Errorf("read credential %s: %w", c.Digest, err)
-			}
-			read, err := vc.ParseCredential(string(raw))
-			if err != nil {
-				return err
-			}
-			show = append(show, read)
-			leaf.Hashes[fmt.Sprintf("credential-%d", len(show))] = c.Digest
+			Facts: map[string]string{"asked": strings.Join(q.Scopes, " "), "shown": fmt.Sprint(len(show))}}
+		for i, c := range show {
+			leaf.Hashes[fmt.Sprintf("credential-%d", i+1)] = c.Digest()
 		}
-		leaf.Facts["shown"] = fmt.Sprint(len(show))
 		return r.c.Evidence.Append(tx, p, leaf)
 	})
 	if err != nil {
@@ -125,6 +110,50 @@ func (r *Room) Query(ctx context.Context, p participant.ID, caller identity.Call
 		return nil, err
 	}
 	return dcp.PresentationResponse{Presentations: presentations}.Encode()
+}
+
+// candidates reads those of our credentials that wanted takes and that are good:
+// one that has expired or is revoked would have the whole answer refused.
+func (r *Room) candidates(ctx context.Context, p participant.ID, wanted func(Credential) bool) ([]vc.Credential, error) {
+	var all []vc.Credential
+	err := r.c.DB.View(ctx, func(tx store.Tx) error {
+		all = nil
+		own, err := readCredentials(tx, p)
+		if err != nil {
+			return err
+		}
+		now := r.c.Now()
+		for _, c := range own {
+			if !c.Until.IsZero() && !c.Until.After(now) || !wanted(c) {
+				continue
+			}
+			raw, err := r.c.Evidence.BodyTx(tx, p, c.Digest)
+			if err != nil {
+				return fmt.Errorf("read credential %s: %w", c.Digest, err)
+			}
+			read, err := vc.ParseCredential(string(raw))
+			if err != nil {
+				return err
+			}
+			all = append(all, read)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	lists := r.c.Status(p)
+	return slices.DeleteFunc(all, func(c vc.Credential) bool {
+		for _, e := range c.Statuses {
+			// A list that we cannot read is the verifier's to judge.
+			if l, err := lists.List(ctx, e, c.Issuer); err == nil {
+				if set, ok := l.Bits.Get(e.Index); ok && set && (e.Purpose == vc.Revocation || e.Purpose == vc.Suspension) {
+					return true
+				}
+			}
+		}
+		return false
+	}), nil
 }
 
 func covers(scopes []dcp.Scope, c Credential) bool {

@@ -1,5 +1,7 @@
-// Package demo is `kakehashi demo`: two real nodes, Tokyo and Brussels, on free
-// loopback ports, that agree on a real file, exchange it and prove it. It uses
+// Package demo is `kakehashi demo`: two real nodes, Tokyo and Brussels, and an
+// accreditation authority for each side, on free loopback ports. The two agree on
+// a real file that only an accredited organisation gets, exchange it and prove it;
+// then the accreditation is revoked. It uses
 // the same commands and calls that a person would; nothing in it is a shortcut.
 package demo
 
@@ -93,6 +95,8 @@ type run struct {
 	agreement, out  string
 	dataset, title  string
 	transfer        string
+
+	japan, europe *side // the authorities
 }
 
 // step prints what was done since the step before.
@@ -124,13 +128,25 @@ func (r *run) play(ctx, running context.Context, nodes *errgroup.Group, file str
 	if err := r.step("nodes", "tokyo", r.tokyo.PublicURL(), "brussels", r.brussels.PublicURL()); err != nil {
 		return err
 	}
+	if r.japan, err = r.start(ctx, running, nodes, "japan", "Accreditation Japan", ""); err != nil {
+		return err
+	}
+	if r.europe, err = r.start(ctx, running, nodes, "europe", "Accreditation Europe", ""); err != nil {
+		return err
+	}
+	if err := r.accredit(ctx); err != nil {
+		return err
+	}
 	if err := r.publish(ctx, file); err != nil {
 		return err
 	}
 	if err := r.fetch(ctx); err != nil {
 		return err
 	}
-	return r.prove(ctx)
+	if err := r.prove(ctx); err != nil {
+		return err
+	}
+	return r.revoke(ctx)
 }
 
 // source is the file to offer, by its full path; a table is made when none is named.
@@ -163,7 +179,8 @@ func (r *run) start(ctx, running context.Context, nodes *errgroup.Group, name, t
 		return nil, err
 	}
 	args := []string{"init", "--config", s.config, "--development", "--participant", name, "--title", title,
-		"--listen", public, "--admin-listen", admin, "--public-url", "http://" + public}
+		"--listen", public, "--admin-listen", admin, "--public-url", "http://" + public,
+		"--trust-refresh", "1s"} // so that nobody waits a minute for the revocation
 	if root != "" {
 		args = append(args, "--files-roots", root)
 	}
@@ -204,7 +221,7 @@ func free() (string, error) {
 }
 
 func (r *run) publish(ctx context.Context, file string) error {
-	rules, err := odrl.Terms{Purpose: purpose, Until: r.c.Now().AddDate(0, 1, 0).Truncate(time.Hour)}.Policy()
+	rules, err := odrl.Terms{Purpose: purpose, Until: r.c.Now().AddDate(0, 1, 0).Truncate(time.Hour), Credential: accredited}.Policy()
 	if err != nil {
 		return err
 	}
