@@ -36,9 +36,9 @@ type WebConfig struct {
 	Now          func() time.Time
 }
 
-// WebResolver resolves did:web over HTTPS, and did:key and did:jwk by themselves. It keeps a document for 5 minutes and
-// a failure for 3 seconds, 1,000 of each at most, and asks for one DID once at a
-// time, however many wait for it.
+// WebResolver resolves did:web over HTTPS, and did:key and did:jwk by themselves.
+// It keeps a document for 5 minutes and a failure for 3 seconds, 1,000 of each at
+// most, and asks for one DID once at a time, however many wait for it.
 type WebResolver struct {
 	http   *http.Client
 	hosted *participant.Room

@@ -94,9 +94,8 @@ type refresher interface {
 // Config is what the room needs. Lenient tells of which DIDs a document is
 // accepted that names no purpose for its keys, or none for those of tokens (EDC
 // 0.15); nil is of none. A nil Share gives nobody anything, a nil Remote is for
-// nobody. A nil
-// Now is time.Now, a nil Rand crypto/rand. Log takes what no caller is told; today
-// every refusal is told to its caller, so nothing is written to it.
+// nobody. A nil Now is time.Now, a nil Rand crypto/rand. Log takes what no caller
+// is told; today every refusal is told to its caller, so nothing is written to it.
 type Config struct {
 	DB           store.DB
 	Participants *participant.Room
