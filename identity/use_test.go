@@ -139,6 +139,7 @@ func TestKeysAreGivenByNameAndPurpose(t *testing.T) {
 		{"no kid, two keys", peerDID, "", did.Assertion, fault.TokenKey},
 		{"no such purpose", peerDID, peerDID + "#token-1", "keyAgreement", fault.TokenKey},
 		{"another's document", mixed, mixed + "#token-1", did.Assertion, fault.TokenIssuer},
+		{"kid of another DID, nobody is asked", "did:web:nowhere.example", peerDID + "#token-1", did.Assertion, fault.TokenKey},
 		{"no document", "did:web:nowhere.example", "did:web:nowhere.example#1", did.Assertion, fault.TokenIssuer},
 	} {
 		pub, err := w.room.Key(t.Context(), c.did, c.kid, c.use)
