@@ -114,7 +114,11 @@ func (r *Room) ask(ctx context.Context, k key, types []string, token string) ([]
 	})
 	for _, t := range types {
 		if !slices.ContainsFunc(shown, func(c vc.Checked) bool { return Satisfies(c, t) }) {
-			err := lacking(k.counterparty, t)
+			// What it showed before may tell why it shows nothing now.
+			_, err := r.Held(ctx, k.p, k.counterparty, []string{t})
+			if err == nil {
+				err = lacking(k.counterparty, t)
+			}
 			return nil, errors.Join(err, r.refused(ctx, k, "", err))
 		}
 	}
