@@ -315,7 +315,7 @@ func (n *Node) openRooms(ctx context.Context) error {
 	mux.Handle("/api/v1/", management)
 	mux.Handle("/sts/token", claims.Tokens())
 	mux.Handle("/", portal.New(portal.Config{Accounts: accounts, Participants: n.participants, Catalog: offers, Agreements: n.agreements,
-		Negotiations: negotiations, Transfers: n.transfers, Evidence: n.evidence, Outbox: n.outbox, Access: engine.Access, EndAgreement: n.EndAgreement, Within: n.c.Within, Now: now, Log: log, Secure: s.TLS()}))
+		Negotiations: negotiations, Transfers: n.transfers, Evidence: n.evidence, Outbox: n.outbox, Trust: n.trust, Wallet: n.wallet, Issuer: issues, Access: engine.Access, EndAgreement: n.EndAgreement, Within: n.c.Within, Now: now, Log: log, Secure: s.TLS()}))
 	n.admin = mux
 	return nil
 }

@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
+	"net/http/cookiejar"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -213,4 +216,108 @@ func TestWhoShowsACredentialGetsTheData(t *testing.T) {
 		t.Fatal(err)
 	}
 	arrives(t, "the data after the resumption", func() bool { return fetch() == http.StatusOK })
+}
+
+// A person at the authority decides in the portal on a request that waits, and
+// takes the credential back there.
+func TestPeopleApproveAndRevokeInThePortal(t *testing.T) {
+	t.Parallel()
+	a := newAlliance(t)
+	office, c := a.authority.client(), a.munich.client()
+	if _, err := office.DefineType(t.Context(), client.IssuedType{ID: "licence", Type: "Licence"}); err != nil {
+		t.Fatal(err)
+	}
+	q, err := c.RequestCredentials(t.Context(), client.WalletRequest{Issuer: nameOf(t, a.authority), Types: []string{"licence"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var id string
+	arrives(t, "the request", func() bool {
+		all, err := office.IssuanceRequests(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(all.Items) == 1 {
+			id = all.Items[0].ID
+		}
+		return id != ""
+	})
+	link, err := office.PortalLink(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	browser := &http.Client{Jar: jar}
+	page := func(resp *http.Response, err error) string {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		b, err := io.ReadAll(resp.Body)
+		if err != nil || resp.StatusCode != http.StatusOK {
+			t.Fatalf("%d %v %s", resp.StatusCode, err, b)
+		}
+		return string(b)
+	}
+	page(browser.Get(link.URL))
+	at := a.authority.AdminURL() + "/trust"
+	if got := page(browser.Get(at)); !strings.Contains(got, "licence") || !strings.Contains(got, "waiting for a decision") {
+		t.Errorf("the request is not shown: %s", got)
+	}
+	page(browser.PostForm(at+"/requests", url.Values{"id": {id}, "act": {"approve"}}))
+	arrives(t, "the credential", func() bool {
+		all, err := c.WalletRequests(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(all.Items) == 1 && all.Items[0].HolderPid == q.HolderPid && all.Items[0].State == "ISSUED"
+	})
+	issued, err := office.IssuedCredentials(t.Context())
+	if err != nil || len(issued.Items) != 1 {
+		t.Fatalf("%+v, %v", issued, err)
+	}
+	if got := page(browser.PostForm(at+"/issued", url.Values{"id": {issued.Items[0].ID}, "reason": {"lapsed"}})); !strings.Contains(got, "revoked") {
+		t.Errorf("the revocation is not shown: %s", got)
+	}
+	if issued, err = office.IssuedCredentials(t.Context()); err != nil || issued.Items[0].State != issuer.Revoked {
+		t.Errorf("%+v, %v", issued, err)
+	}
+}
+
+// What signs tokens is rotated while partners talk: the old key stays in the
+// document, and what the new one signs is believed at once.
+func TestKeysRotateWhilePartnersTalk(t *testing.T) {
+	t.Parallel()
+	a := newAlliance(t)
+	a.accredit(t)
+	c := a.munich.client()
+	if _, err := c.ShareCredentials(t.Context(), client.WalletShare{Type: "Accreditation"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, alg := range []string{"", "EdDSA"} {
+		if alg != "" {
+			keys, err := c.RotateKey(t.Context(), client.Rotation{Alg: alg, KeepDays: 1})
+			if err != nil || keys.Items[0].Alg != alg {
+				t.Fatalf("%+v, %v", keys, err)
+			}
+		}
+		if _, err := a.negotiate(t); err != nil {
+			t.Errorf("with a key for %q: %v", alg, err)
+		}
+	}
+	keys, err := c.Keys(t.Context())
+	if err != nil || len(keys.Items) != 3 {
+		t.Errorf("%+v, %v", keys, err)
+	}
+	// The status list of an authority whose key is another is believed too.
+	if _, err := a.authority.client().RotateKey(t.Context(), client.Rotation{Alg: "ES384", KeepDays: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.negotiate(t); err != nil {
+		t.Errorf("after the authority rotated: %v", err)
+	}
 }

@@ -20,12 +20,15 @@ import (
 	"kakehashi/evidence"
 	"kakehashi/internal/bound"
 	"kakehashi/internal/fault"
+	"kakehashi/issuer"
 	"kakehashi/negotiation"
 	"kakehashi/outbox"
 	"kakehashi/participant"
 	"kakehashi/transfer"
+	"kakehashi/trust"
 	"kakehashi/ui/page"
 	"kakehashi/ui/text"
+	"kakehashi/wallet"
 )
 
 //go:embed pages/*.html
@@ -42,6 +45,9 @@ type Config struct {
 	Transfers    *transfer.Room
 	Evidence     *evidence.Log
 	Outbox       *outbox.Queue
+	Trust        *trust.Room
+	Wallet       *wallet.Room
+	Issuer       *issuer.Room
 	// Access is the gate of the data: until when an agreement opens it, zero for
 	// always; an error says why it does not.
 	Access func(ctx context.Context, p participant.ID, agreement string, now time.Time) (until time.Time, err error)
@@ -91,6 +97,9 @@ func New(c Config) http.Handler {
 	s.handle("GET /exchanges/{id}", s.exchange)
 	s.handle("POST /exchanges/{id}/decision", s.decide)
 	s.handle("POST /work", s.settle)
+	s.handle("GET /trust", s.trust)
+	s.handle("POST /trust/requests", s.decideIssuance)
+	s.handle("POST /trust/issued", s.revokeIssued)
 	s.other("/login", "GET")
 	s.other("/language", "POST")
 	s.other("/logout", "POST")
@@ -100,6 +109,9 @@ func New(c Config) http.Handler {
 	s.other("/exchanges/{id}", "GET")
 	s.other("/exchanges/{id}/decision", "POST")
 	s.other("/work", "POST")
+	s.other("/trust", "GET")
+	s.other("/trust/requests", "POST")
+	s.other("/trust/issued", "POST")
 	s.handle("/", func(v *visit) error { return fault.NotFound.At("", "what", v.r.URL.Path) })
 
 	cross := http.NewCrossOriginProtection()
@@ -117,7 +129,7 @@ func parse() page.Set {
 	sub, err := fs.Sub(files, "pages")
 	if err == nil {
 		var set page.Set
-		if set, err = page.New(sub, "pieces", "home", "agreement", "end", "exchange", "counter", "fault"); err == nil {
+		if set, err = page.New(sub, "pieces", "home", "agreement", "end", "exchange", "counter", "trust", "fault"); err == nil {
 			return set
 		}
 	}
@@ -167,7 +179,7 @@ func here(r *http.Request) string {
 	if r.Method == http.MethodGet && r.URL.Path != "/login" {
 		return r.URL.RequestURI()
 	}
-	for _, below := range []string{"/end", "/decision"} {
+	for _, below := range []string{"/end", "/decision", "/requests", "/issued"} {
 		if up, ok := strings.CutSuffix(r.URL.EscapedPath(), below); ok {
 			return up
 		}
