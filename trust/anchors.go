@@ -45,6 +45,7 @@ const DefaultGrace = 3 * 24 * time.Hour
 
 const (
 	maxAnchors   = 50
+	maxGrace     = 30 * 24 * time.Hour
 	refreshLists = time.Hour
 	listTimeout  = 20 * time.Second
 )
@@ -71,6 +72,9 @@ func (r *Room) AddAnchor(ctx context.Context, p participant.ID, a Anchor, raw st
 	}
 	if a.Grace <= 0 {
 		a.Grace = DefaultGrace
+	}
+	if a.Grace > maxGrace {
+		return fault.TrustList.At("grace", "reason", "it is longer than 30 days")
 	}
 	var err error
 	if raw == "" {
@@ -114,6 +118,8 @@ func (r *Room) takeEdition(ctx context.Context, p participant.ID, a Anchor, raw 
 			}
 		case err != nil:
 			return err
+		case signer != a.Signer && !pin:
+			return nil // another key was pinned meanwhile
 		case signer == a.Signer && list.Version < version:
 			return fault.TrustList.At("/version", "reason", fmt.Sprintf("edition %d is older than edition %d, which is here", list.Version, version))
 		case signer == a.Signer && list.Version == version && have != raw:
@@ -244,19 +250,32 @@ func readAnchors(tx store.Tx, p participant.ID) ([]Anchor, error) {
 	return out, rows.Err()
 }
 
-// Run reads lists and the status of what is held again, until ctx ends.
+// Run reads lists and the status of what is held again, tells of what runs out
+// when it does, and takes over what other replicas changed, until ctx ends.
 func (r *Room) Run(ctx context.Context) {
 	status := time.NewTicker(r.c.Refresh)
 	defer status.Stop()
 	// A little apart from each other, so that not all nodes ask an authority at once.
 	lists := time.NewTimer(refreshLists/2 + rand.N(refreshLists/2))
 	defer lists.Stop()
+	end := time.NewTimer(time.Hour)
+	defer end.Stop()
 	for {
+		if d, ok := r.nextEnd(); ok {
+			end.Reset(d)
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-status.C:
 			r.RefreshStatus(ctx)
+		case <-end.C:
+			r.flip()
+		case <-r.ends:
+		case <-r.stale:
+			if err := r.read(ctx); err != nil && ctx.Err() == nil {
+				r.c.Log.WarnContext(ctx, "trust was not read again", "err", err)
+			}
 		case <-lists.C:
 			for _, p := range r.c.Participants.All() {
 				if err := r.Refresh(ctx, p.ID, ""); err != nil && ctx.Err() == nil {

@@ -3,6 +3,7 @@ package trust
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"kakehashi/dcp"
@@ -25,6 +26,10 @@ func (r *Room) Explain(ctx context.Context, p participant.ID, token string) ([]v
 	}
 	var steps []vc.Step
 	trace := func(s vc.Step) { steps = append(steps, s) }
+	token = strings.TrimSpace(token)
+	if len(token) > 7 && strings.EqualFold(token[:7], "Bearer ") {
+		token = strings.TrimSpace(token[7:])
+	}
 	m, err := jws.Parse(token, MaxList)
 	if err != nil {
 		trace(vc.Step{Name: vc.StepRead, Place: "token", Err: fault.TokenInvalid.At("", "reason", err.Error())})
@@ -117,6 +122,13 @@ func (r *Room) explainList(p participant.ID, token string, trace func(vc.Step)) 
 		if l, err := OpenList(token, a.Signer); err == nil {
 			trace(vc.Step{Name: vc.StepRead, Place: "trust list", Saw: fmt.Sprintf("%s, edition %d, %d issuers", l.Name, l.Version, len(l.Issuers))})
 			trace(vc.Step{Name: vc.StepSignature, Place: "trust list", Saw: a.Signer})
+			a.List = l
+			now := r.c.Now()
+			err = nil
+			if a.State(now) == Expired {
+				err = fault.TrustList.At("/nextUpdate", "reason", "it is past its next update by more than the grace")
+			}
+			trace(vc.Step{Name: vc.StepTime, Place: "trust list", Saw: fmt.Sprintf("%s, up to date until %s", a.State(now), l.NextUpdate.Format(time.RFC3339)), Err: err})
 			return
 		}
 	}

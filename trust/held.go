@@ -37,7 +37,10 @@ func (r *Room) keep(ctx context.Context, k key, types []string, shown []vc.Check
 				return err
 			}
 		}
-		for _, c := range shown {
+		for i, c := range shown {
+			if slices.ContainsFunc(shown[:i], func(have vc.Checked) bool { return have.Raw == c.Raw }) {
+				continue // it counts as two of the types
+			}
 			basis, err := strictjson.Encode(c.Basis)
 			if err != nil {
 				return err
@@ -66,16 +69,22 @@ func (r *Room) keep(ctx context.Context, k key, types []string, shown []vc.Check
 	}
 	r.mu.Lock()
 	gone := r.equivalentsOf(k.p, types)
-	list := slices.DeleteFunc(slices.Clone(r.held[k]), func(h held) bool { return slices.Contains(gone, h.Basis.Type) })
+	list := slices.DeleteFunc(slices.Clone(r.held[k]), func(h held) bool {
+		return slices.Contains(gone, h.Basis.Type) || slices.ContainsFunc(shown, func(c vc.Checked) bool { return c.Raw == h.Raw })
+	})
 	for _, c := range shown {
-		list = append(list, held{c, true})
+		if !slices.ContainsFunc(list, func(h held) bool { return h.Raw == c.Raw }) {
+			list = append(list, held{c, true})
+		}
 	}
 	r.held[k] = list
+	r.kept++
 	if len(r.asked) > maxCallers {
 		clear(r.asked)
 	}
 	r.asked[k] = r.c.Now()
 	r.mu.Unlock()
+	signal(r.ends)
 	r.changed(k)
 	return nil
 }
@@ -127,21 +136,24 @@ func (r *Room) Held(_ context.Context, p participant.ID, counterparty string, ty
 	list := r.held[key{p, counterparty}]
 	r.mu.RUnlock()
 	var out []vc.Checked
+	s, now := r.settings(p), r.c.Now()
 	for _, t := range types {
 		var why error
 		found := false
 		for _, h := range list {
-			if !Satisfies(h.Checked, t) {
-				continue
+			basis, err := s.counts(h.Credential, t, now)
+			if err == nil {
+				h.Basis = basis
+				err = r.goodBy(s, h.Checked)
+			} else if !Satisfies(h.Checked, t) {
+				continue // it never was one
 			}
-			if err := r.good(p, h.Checked); err != nil {
+			if err != nil {
 				why = err
 				continue
 			}
 			found = true
-			if !slices.ContainsFunc(out, func(c vc.Checked) bool { return c.Digest() == h.Digest() }) {
-				out = append(out, h.Checked)
-			}
+			out = add(out, h.Checked)
 		}
 		switch {
 		case found:
@@ -179,9 +191,8 @@ type Shown struct {
 	Err error // nil: it is good now
 }
 
-// good tells why a credential that was believed counts no more.
-func (r *Room) good(p participant.ID, c vc.Checked) error { return r.goodBy(r.settings(p), c) }
-
+// goodBy tells why a credential that was believed counts no more as what its basis
+// says.
 func (r *Room) goodBy(s *settings, c vc.Checked) error {
 	now := r.c.Now()
 	name := []any{"type", c.Type(), "issuer", c.Issuer}
@@ -191,7 +202,11 @@ func (r *Room) goodBy(s *settings, c vc.Checked) error {
 	case s == nil:
 		return fault.CredentialUntrusted.At("", name...)
 	}
-	if _, err := s.trusts(c.Issuer, c.Types, now); err != nil {
+	typ := c.Basis.Type
+	if c.Basis.As != "" {
+		typ = c.Basis.As
+	}
+	if _, err := s.counts(c.Credential, typ, now); err != nil {
 		return err
 	}
 	for _, seen := range c.Status {
@@ -216,45 +231,108 @@ func (r *Room) goodBy(s *settings, c vc.Checked) error {
 // changed: revoked, expired, or good again.
 func (r *Room) RefreshStatus(ctx context.Context) {
 	r.mu.RLock()
-	all := make(map[key][]held, len(r.held))
-	for k, list := range r.held {
-		all[k] = list
+	all := make([]key, 0, len(r.held))
+	for k := range r.held {
+		all = append(all, k)
 	}
 	r.mu.RUnlock()
-	for k, list := range all {
+	for _, k := range all {
 		if ctx.Err() != nil {
 			return
 		}
-		fresh := make([]held, 0, len(list))
-		flipped := false
-		for _, h := range list {
-			if !h.ValidUntil.IsZero() && r.c.Now().After(h.ValidUntil.Add(24*time.Hour)) {
-				r.drop(ctx, k, h)
+		r.lookAgain(ctx, k)
+	}
+	r.flip()
+}
+
+// lookAgain reads the status of what is held of one counterpart.
+func (r *Room) lookAgain(ctx context.Context, k key) {
+	r.mu.RLock()
+	list := slices.Clone(r.held[k])
+	r.mu.RUnlock()
+	var gone []string
+	for i := range list {
+		h := &list[i]
+		if !h.ValidUntil.IsZero() && r.c.Now().After(h.ValidUntil.Add(24*time.Hour)) {
+			r.drop(ctx, k, *h)
+			gone = append(gone, h.Raw)
+			continue
+		}
+		seen, moved := r.look(ctx, k.p, h.Checked)
+		h.Status = seen
+		if moved {
+			r.saveStatus(ctx, k, *h)
+		}
+	}
+	r.mu.Lock()
+	fresh := slices.DeleteFunc(slices.Clone(r.held[k]), func(h held) bool { return slices.Contains(gone, h.Raw) }) // who reads the old one keeps it
+	merge(fresh, list)
+	if r.held[k] = fresh; len(fresh) == 0 {
+		delete(r.held, k)
+	}
+	r.mu.Unlock()
+	r.flip()
+}
+
+// merge brings the newer looks at a status from one list into another.
+func merge(into, from []held) {
+	for i := range into {
+		for _, f := range from {
+			if f.Raw != into[i].Raw || len(f.Status) != len(into[i].Status) {
 				continue
 			}
-			seen, moved := r.look(ctx, k.p, h.Checked)
-			h.Status = seen
-			if moved {
-				r.saveStatus(ctx, k, h)
+			status := slices.Clone(into[i].Status)
+			for n, seen := range f.Status {
+				if seen.ReadAt.After(status[n].ReadAt) {
+					status[n] = seen
+				}
 			}
-			was := h.good
-			h.good = r.good(k.p, h.Checked) == nil
-			flipped = flipped || was != h.good
-			fresh = append(fresh, h)
-		}
-		r.mu.Lock()
-		if same(r.held[k], list) { // else somebody showed something newer meanwhile
-			r.held[k] = fresh
-		}
-		r.mu.Unlock()
-		if flipped {
-			r.changed(k)
+			into[i].Status, into[i].good = status, f.good
 		}
 	}
 }
 
-// same tells whether a list is the very one that was read before.
-func same(a, b []held) bool { return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0]) }
+// flip tells of each counterpart of which something counts no more, or again.
+func (r *Room) flip() {
+	var flipped []key
+	r.mu.Lock()
+	for k, list := range r.held {
+		s := r.config[k.p]
+		fresh, moved := slices.Clone(list), false
+		for i := range fresh {
+			good := r.goodBy(s, fresh[i].Checked) == nil
+			moved = moved || good != fresh[i].good
+			fresh[i].good = good
+		}
+		if moved {
+			r.held[k] = fresh
+			flipped = append(flipped, k)
+		}
+	}
+	r.mu.Unlock()
+	for _, k := range flipped {
+		r.changed(k)
+	}
+}
+
+// nextEnd is how long it takes until the next of what is held runs out.
+func (r *Room) nextEnd() (d time.Duration, ok bool) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	now := r.c.Now()
+	for _, list := range r.held {
+		for _, h := range list {
+			if !h.good || h.ValidUntil.IsZero() {
+				continue
+			}
+			left := h.ValidUntil.Add(dcp.Leeway).Sub(now)
+			if !ok || left < d {
+				d, ok = left, true
+			}
+		}
+	}
+	return max(d, time.Millisecond), ok
+}
 
 // look reads the status of a credential; moved tells that a bit is another. What
 // cannot be read stays as it was seen, with its age.

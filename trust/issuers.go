@@ -155,6 +155,9 @@ type judge struct {
 	p participant.ID
 }
 
+// Trust is whom a participant believes about what.
+func (r *Room) Trust(p participant.ID) vc.Trust { return judge{r, p} }
+
 // Trusts implements vc.Trust.
 func (j judge) Trusts(_ context.Context, issuer string, types []string, at time.Time) (vc.Basis, error) {
 	return j.r.settings(j.p).trusts(issuer, types, at)
@@ -170,22 +173,7 @@ func (s *settings) trusts(issuer string, types []string, at time.Time) (vc.Basis
 			}
 		}
 	}
-	for _, a := range s.anchors {
-		if a.State(at) == Expired || a.List == nil {
-			continue
-		}
-		b, ok := a.List.find(issuer, types, at)
-		if !ok {
-			continue
-		}
-		for _, ours := range s.anchors {
-			if ours.State(at) == Expired || ours.List == nil {
-				continue
-			}
-			if as, entry, ok := ours.List.recognises(a.List.Name, b.Type, at); ok {
-				return vc.Basis{Kind: "recognition", List: ours.List.Name, Version: ours.List.Version, Entry: entry, Type: b.Type, As: as, Region: b.Region}, nil
-			}
-		}
+	if b, ok := s.listed(issuer, types, "", at); ok {
 		return b, nil
 	}
 	shown := "VerifiableCredential"
@@ -196,4 +184,47 @@ func (s *settings) trusts(issuer string, types []string, at time.Time) (vc.Basis
 		}
 	}
 	return vc.Basis{}, fault.CredentialUntrusted.At("", "issuer", issuer, "type", shown)
+}
+
+// listed finds the entry of a list by which an issuer is believed, and the
+// recognition, if there is one. With as, only a recognition as that type counts.
+func (s *settings) listed(issuer string, types []string, as string, at time.Time) (vc.Basis, bool) {
+	for _, a := range s.anchors {
+		if a.State(at) == Expired {
+			continue
+		}
+		for _, t := range types {
+			b, ok := a.List.find(issuer, []string{t}, at)
+			if !ok {
+				continue
+			}
+			for _, ours := range s.anchors {
+				if ours.State(at) == Expired {
+					continue
+				}
+				if as, entry, ok := ours.List.recognises(a.List.Name, t, as, at); ok {
+					return vc.Basis{Kind: "recognition", List: ours.List.Name, Version: ours.List.Version, Entry: entry, Type: t, As: as, Region: b.Region}, true
+				}
+			}
+			if as == "" {
+				return b, true
+			}
+		}
+	}
+	return vc.Basis{}, false
+}
+
+// counts tells why a credential counts as one of a type at a time: its issuer is
+// trusted for that very type, or a list of ours recognises another of its types
+// as that one. What its issuer is trusted for besides is no reason.
+func (s *settings) counts(c vc.Credential, typ string, at time.Time) (vc.Basis, error) {
+	if c.Is(typ) {
+		if b, err := s.trusts(c.Issuer, []string{typ}, at); err == nil {
+			return b, nil
+		}
+	}
+	if b, ok := s.listed(c.Issuer, c.Types, typ, at); ok {
+		return b, nil
+	}
+	return vc.Basis{}, fault.CredentialUntrusted.At("", "issuer", c.Issuer, "type", typ)
 }

@@ -23,6 +23,8 @@ type List struct {
 	NextUpdate   time.Time     `json:"nextUpdate"` // until when this edition is up to date
 	Issuers      []Entry       `json:"issuers,omitempty"`
 	Recognitions []Recognition `json:"recognitions,omitempty"`
+
+	byDID map[string][]int // issuers; nil: not indexed
 }
 
 // Entry says what an issuer may attest.
@@ -49,6 +51,9 @@ const (
 	// MaxList is how many bytes a signed list may have.
 	MaxList    = 4 << 20
 	maxEntries = 10_000
+	maxTypes   = 50 // of one entry
+	// maxValidity is how long after it was issued an edition may be up to date.
+	maxValidity = 400 * 24 * time.Hour
 )
 
 // Check tells what is wrong with a list; the error is fault.TrustList.
@@ -61,6 +66,8 @@ func (l *List) Check() error {
 		return bad("/version", "it is not 1 or more")
 	case l.Issued.IsZero() || !l.NextUpdate.After(l.Issued):
 		return bad("/nextUpdate", "it is not after issued")
+	case l.NextUpdate.Sub(l.Issued) > maxValidity:
+		return bad("/nextUpdate", "it is more than 400 days after issued")
 	case len(l.Issuers)+len(l.Recognitions) > maxEntries:
 		return bad("", "it has more than 10000 entries")
 	}
@@ -69,8 +76,11 @@ func (l *List) Check() error {
 		if err := did.Check(e.DID); err != nil {
 			return bad(at+"/did", "it is no usable DID")
 		}
-		if checkTypes(e.Types) != nil {
-			return bad(at+"/types", "it is empty, or has a name that is no type")
+		if checkTypes(e.Types) != nil || len(e.Types) > maxTypes {
+			return bad(at+"/types", "it is empty, has more than 50 types or a name that is no type")
+		}
+		if len(e.Region) > maxName {
+			return bad(at+"/region", "it is longer than 200 bytes")
 		}
 		if e.Since.IsZero() || !e.Until.IsZero() && !e.Until.After(e.Since) {
 			return bad(at, "since is missing, or until is not after it")
@@ -79,7 +89,7 @@ func (l *List) Check() error {
 	for i, e := range l.Recognitions {
 		at := fmt.Sprintf("/recognitions/%d", i)
 		switch {
-		case e.List == "" || e.List == l.Name:
+		case e.List == "" || len(e.List) > maxName || e.List == l.Name:
 			return bad(at+"/list", "it does not name another list")
 		case checkTypes([]string{e.Type, e.As}) != nil:
 			return bad(at, "type or as is no type")
@@ -127,13 +137,21 @@ func OpenList(raw, signer string) (*List, error) {
 	if err := strictjson.Decode(m.Payload, l); err != nil {
 		return bad(err.Error())
 	}
-	return l, l.Check()
+	if err := l.Check(); err != nil {
+		return nil, err
+	}
+	l.byDID = make(map[string][]int, len(l.Issuers))
+	for i, e := range l.Issuers {
+		l.byDID[e.DID] = append(l.byDID[e.DID], i)
+	}
+	return l, nil
 }
 
-// find tells whether the list lets an issuer attest one of types.
+// find tells whether the list, which OpenList read, lets an issuer attest one of types.
 func (l *List) find(issuer string, types []string, at time.Time) (b vc.Basis, ok bool) {
-	for i, e := range l.Issuers {
-		if e.DID != issuer || !within(e.Since, e.Until, at) {
+	for _, i := range l.byDID[issuer] {
+		e := &l.Issuers[i]
+		if !within(e.Since, e.Until, at) {
 			continue
 		}
 		for _, have := range e.Types {
@@ -147,10 +165,11 @@ func (l *List) find(issuer string, types []string, at time.Time) (b vc.Basis, ok
 	return vc.Basis{}, false
 }
 
-// recognises tells as what a type of another list counts here.
-func (l *List) recognises(list, typ string, at time.Time) (as, entry string, ok bool) {
+// recognises tells as what a type of another list counts here; want chooses one
+// of several, "" takes the first.
+func (l *List) recognises(list, typ, want string, at time.Time) (as, entry string, ok bool) {
 	for i, e := range l.Recognitions {
-		if e.List == list && e.Type == typ && within(e.Since, e.Until, at) {
+		if e.List == list && e.Type == typ && (want == "" || e.As == want) && within(e.Since, e.Until, at) {
 			return e.As, fmt.Sprintf("recognitions/%d", i), true
 		}
 	}

@@ -109,20 +109,41 @@ func (r *Room) ask(ctx context.Context, k key, types []string, token string) ([]
 		shown = append(shown, got...)
 	}
 	// What nobody asked for is not looked at, let alone kept.
-	shown = slices.DeleteFunc(shown, func(c vc.Checked) bool {
-		return !slices.ContainsFunc(types, func(t string) bool { return Satisfies(c, t) })
-	})
+	s, now := r.settings(k.p), r.c.Now()
+	var counted []vc.Checked
 	for _, t := range types {
-		if !slices.ContainsFunc(shown, func(c vc.Checked) bool { return Satisfies(c, t) }) {
-			// What it showed before may tell why it shows nothing now.
-			_, err := r.Held(ctx, k.p, k.counterparty, []string{t})
-			if err == nil {
-				err = lacking(k.counterparty, t)
+		found := false
+		for _, c := range shown {
+			if c.Basis, err = s.counts(c.Credential, t, now); err == nil {
+				found = true
+				counted = add(counted, c)
 			}
+		}
+		if !found {
+			err := r.whyNot(ctx, k, t)
 			return nil, errors.Join(err, r.refused(ctx, k, "", err))
 		}
 	}
-	return shown, r.keep(ctx, k, types, shown)
+	return counted, r.keep(ctx, k, types, counted)
+}
+
+// whyNot tells what is wrong when a counterpart shows nothing of a type: where what
+// it showed before counts no more that is why, for an honest holder does not show it
+// again.
+func (r *Room) whyNot(ctx context.Context, k key, typ string) error {
+	r.lookAgain(ctx, k)
+	if _, err := r.Held(ctx, k.p, k.counterparty, []string{typ}); err != nil {
+		return err
+	}
+	return lacking(k.counterparty, typ)
+}
+
+// add adds a credential that is not there yet for the same reason.
+func add(to []vc.Checked, c vc.Checked) []vc.Checked {
+	if slices.ContainsFunc(to, func(have vc.Checked) bool { return have.Raw == c.Raw && have.Basis == c.Basis }) {
+		return to
+	}
+	return append(to, c)
 }
 
 // Satisfies tells whether a credential counts as one of a type: it is of the type
@@ -191,10 +212,13 @@ func (r *Room) equivalents(p participant.ID, types []string) []string {
 	return out
 }
 
-// refused puts on record that what a counterpart showed does not count. What it
-// showed before of the kind counts no more either.
+// refused puts on record that what a counterpart showed does not count. Where a
+// status refused it, what is held of the counterpart is looked at too.
 func (r *Room) refused(ctx context.Context, k key, presentation string, cause error) error {
 	f := fault.Of(cause)
+	if errors.Is(cause, fault.CredentialRevoked) || errors.Is(cause, fault.CredentialSuspended) {
+		r.lookAgain(ctx, k)
+	}
 	err := r.c.DB.Update(ctx, func(tx store.Tx) error {
 		leaf := evidence.Leaf{Type: "kh.credential.refused", Counterparty: k.counterparty, Direction: evidence.In,
 			Facts: map[string]string{"code": f.Kind.Code, "type": f.Args["type"]}}

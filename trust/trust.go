@@ -77,8 +77,12 @@ type Room struct {
 	access   *recent.Of[key, access]
 	used     *recent.Of[string, *time.Time] // presentations, by holder and jti; the end of each
 	opened   time.Time
+	ends     chan struct{} // readable when something is held that may end sooner than was thought
+	stale    chan struct{} // readable when another replica changed the tables
+	reading  sync.Mutex    // one reading at a time, so that a later one knows more
 
 	mu     sync.RWMutex
+	kept   int64 // grows with each answer that is held
 	config map[participant.ID]*settings
 	held   map[key][]held
 	asked  map[key]time.Time
@@ -113,17 +117,12 @@ const (
 // Open reads the tables and makes the room; Bind comes before any other call.
 func Open(ctx context.Context, c Config) (*Room, error) {
 	r := &Room{c: c, schemas: vc.NewSchemas(c.HTTP, c.Now), access: recent.New[key, access](maxCallers),
-		used: recent.New[string, *time.Time](maxPresentations), opened: c.Now(), asked: map[key]time.Time{}, lists: map[participant.ID]*vc.Lists{}}
+		used: recent.New[string, *time.Time](maxPresentations), opened: c.Now(),
+		ends: make(chan struct{}, 1), stale: make(chan struct{}, 1), asked: map[key]time.Time{}, lists: map[participant.ID]*vc.Lists{}}
 	if err := r.read(ctx); err != nil {
 		return nil, fmt.Errorf("open trust: %w", err)
 	}
-	again := func(watch.Change, bool) {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		if err := r.read(ctx); err != nil {
-			c.Log.Warn("trust was not read again", "err", err)
-		}
-	}
+	again := func(watch.Change, bool) { signal(r.stale) }
 	c.Watch.Elsewhere(settled, again)
 	c.Watch.Elsewhere(Changed, again)
 	return r, nil
@@ -132,7 +131,31 @@ func Open(ctx context.Context, c Config) (*Room, error) {
 // Bind gives the room who knows keys; identity in turn asks this room for rules.
 func (r *Room) Bind(who *identity.Room) { r.identity = who }
 
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// read takes over what the tables say.
 func (r *Room) read(ctx context.Context) error {
+	r.reading.Lock()
+	defer r.reading.Unlock()
+	for {
+		again, err := r.readOnce(ctx)
+		if err != nil || !again {
+			return err
+		}
+	}
+}
+
+// readOnce is to be repeated when an answer came meanwhile, which the tables may
+// not have shown.
+func (r *Room) readOnce(ctx context.Context) (again bool, _ error) {
+	r.mu.RLock()
+	kept := r.kept
+	r.mu.RUnlock()
 	config := map[participant.ID]*settings{}
 	shown := map[key][]held{}
 	err := r.c.DB.View(ctx, func(tx store.Tx) error {
@@ -155,12 +178,19 @@ func (r *Room) read(ctx context.Context) error {
 		return nil
 	})
 	if err != nil {
-		return err
+		return false, err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.kept != kept {
+		return true, nil
+	}
+	// When a status was looked at is written only when a bit changed.
+	for k, list := range shown {
+		merge(list, r.held[k])
+	}
 	r.config, r.held = config, shown
-	return nil
+	return false, nil
 }
 
 // settings gives what people decided; it is replaced, never changed.
@@ -189,7 +219,7 @@ func (r *Room) listsOf(p participant.ID) *vc.Lists {
 	defer r.mu.Unlock()
 	l, ok := r.lists[p]
 	if !ok {
-		l = vc.NewLists(vc.ListsConfig{HTTP: r.c.HTTP, Keys: r.keys, Keep: r.c.Refresh, Now: r.c.Now,
+		l = vc.NewLists(vc.ListsConfig{HTTP: r.c.HTTP, Keys: r.keys, Keep: r.c.Refresh / 4, Now: r.c.Now,
 			Unsigned: func(issuer string) bool {
 				for _, i := range r.settings(p).issuers {
 					if i.DID == issuer && i.UnsignedStatus {
