@@ -24,7 +24,11 @@ import (
 //	kh.grant.opened|closed
 //	kh.plane.window        facts: bytes, requests
 //	kh.admin.action
-//	kh.key.created
+//	kh.key.created|rotated
+//	kh.credential.requested|decided|issued|revoked|suspended|resumed|offered as issuer
+//	kh.credential.requested|received|presented|removed|offered     as holder
+//	kh.credential.verified|refused|status                        as verifier
+//	kh.trust.issuer|list|rule
 type Leaf struct {
 	Type         string
 	Process      string            // process id, or ""

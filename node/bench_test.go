@@ -3,6 +3,7 @@ package node
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -133,6 +134,37 @@ func BenchmarkCatalogue(b *testing.B) {
 					b.Fatalf("%d datasets", n)
 				}
 			}
+		})
+	}
+}
+
+// BenchmarkNegotiationWithCredentials is a whole negotiation, through the API and
+// with authentication, policy and evidence, whose terms ask for a credential. Warm,
+// the consumer showed it before; cold, it is asked, and what it shows is verified,
+// for each. Both sides run on this machine.
+func BenchmarkNegotiationWithCredentials(b *testing.B) {
+	for name, fresh := range map[string]time.Duration{"warm": 5 * time.Minute, "cold": 0} {
+		b.Run(name, func(b *testing.B) {
+			a := newAllianceThat(b, func(p *place) { p.settings.TrustFresh, p.settings.TrustRefresh = fresh, time.Minute })
+			a.accredit(b)
+			c := a.munich.client()
+			if _, err := c.ShareCredentials(b.Context(), client.WalletShare{Type: "Accreditation"}); err != nil {
+				b.Fatal(err)
+			}
+			if _, err := a.negotiate(b); err != nil {
+				b.Fatal(err)
+			}
+			var took []time.Duration
+			for b.Loop() {
+				began := time.Now()
+				if _, err := a.negotiate(b); err != nil {
+					b.Fatal(err)
+				}
+				took = append(took, time.Since(began))
+			}
+			slices.Sort(took)
+			b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "p50-ms")
+			b.ReportMetric(float64(took[len(took)*95/100].Microseconds())/1000, "p95-ms")
 		})
 	}
 }

@@ -516,6 +516,13 @@ func TestKitCredentialServiceIssuance(t *testing.T) {
 		if got := b.deliver(t, b.token(t, "thirdparty", nil)); !refused(got) {
 			t.Error(got)
 		}
+		no, err := dcp.CredentialMessage{IssuerPid: "i", HolderPid: kitPid, Status: dcp.StatusRejected}.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, _, _ := b.send(t, "POST", "/dcp/cs/sut/credentials", b.token(t, "thirdparty", nil), string(no)); !refused(got) {
+			t.Errorf("a rejection: %d", got)
+		}
 	})
 }
 

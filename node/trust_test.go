@@ -30,10 +30,16 @@ const asksAccreditation = `{"permission":[{"action":"use","constraint":[{"leftOp
 
 func newAlliance(t testing.TB) *alliance {
 	t.Helper()
+	return newAllianceThat(t, func(*place) {})
+}
+
+func newAllianceThat(t testing.TB, change func(*place)) *alliance {
+	t.Helper()
 	a := &alliance{places: map[string]place{}}
 	for name, into := range map[string]*running{"authority": &a.authority, "tokyo": &a.tokyo, "munich": &a.munich} {
 		p := newPlace(t, name)
 		p.settings.TrustRefresh = time.Second
+		change(&p)
 		a.places[name] = p
 		*into = p.start(t, nil)
 	}
