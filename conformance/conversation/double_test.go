@@ -119,7 +119,7 @@ func TestAPartnerThatRefusesEachRepeat(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.prepare(t, []script.Conversation{c})
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience) // the waits between repeats are most of it
 	defer cancel()
 	b.play(ctx, t, c)
 }
