@@ -82,6 +82,7 @@ type publishCommand struct {
 	OfferID     string `name:"offer-id" placeholder:"IRI"`
 	Asking      string `enum:"automatic,ask,each-step" default:"automatic"`
 	Purpose     string `placeholder:"TEXT"`
+	Credential  string `placeholder:"TYPE"`
 	Until       string `placeholder:"DATE"`
 	Policy      string `placeholder:"FILE"`
 }
@@ -118,7 +119,7 @@ func (p publishCommand) terms() (any, error) {
 	if p.Policy != "" {
 		return policyFile(p.Policy)
 	}
-	t := odrl.Terms{Purpose: p.Purpose}
+	t := odrl.Terms{Purpose: p.Purpose, Credential: p.Credential}
 	if p.Until != "" {
 		var err error
 		if t.Until, err = day(p.Until); err != nil {

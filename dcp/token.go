@@ -60,26 +60,61 @@ type claims struct {
 
 func invalid(reason string) error { return fault.TokenInvalid.At("", "reason", reason) }
 
+// The names of the checks that a token passes without a key, in their order.
+const (
+	CheckRead     = "read"
+	CheckKey      = "key" // the key id belongs to the issuer
+	CheckAudience = "audience"
+	CheckReplay   = "replay" // there is a jti by which a second use is known
+	CheckTime     = "time"
+	CheckDigest   = "digest"
+)
+
 // ParseToken reads a token for self, a DID, and judges all of it that needs no
 // key. Verify is still to be asked. Every error is a fault with status 401.
 func ParseToken(raw, self string, now time.Time) (Token, error) {
+	return TraceToken(raw, self, now, func(string, string, error) {})
+}
+
+// TraceToken is ParseToken that tells of each check: its name, what it saw and what
+// is wrong, nil for nothing. It ends with the first that fails.
+func TraceToken(raw, self string, now time.Time, trace func(name, saw string, err error)) (Token, error) {
+	fail := func(name, saw string, err error) (Token, error) {
+		trace(name, saw, err)
+		return Token{}, err
+	}
 	m, err := jws.Parse(raw, MaxToken)
 	if err != nil {
-		return Token{}, invalid(err.Error())
+		return fail(CheckRead, "", invalid(err.Error()))
 	}
 	// Without this, what was signed to be kept could be used as a token.
 	if m.Header.Typ != "" && !strings.EqualFold(m.Header.Typ, "JWT") {
-		return Token{}, invalid("its type is not JWT")
+		return fail(CheckRead, m.Header.Typ, invalid("its type is not JWT"))
 	}
 	var c claims
 	if err := strictjson.DecodeOpen(m.Payload, &c); err != nil {
-		return Token{}, fault.TokenInvalid.At("", "reason", "its claims are not valid: "+err.Error()).Because(err)
-	}
-	if err := c.judge(m.Header.KID, self, now); err != nil {
-		return Token{}, err
+		return fail(CheckRead, "", fault.TokenInvalid.At("", "reason", "its claims are not valid: "+err.Error()).Because(err))
 	}
 	t := Token{Issuer: c.Issuer, KID: m.Header.KID, JTI: c.JTI, Access: c.Access, PreAuthorized: c.PreAuthorized, Raw: raw, message: m}
 	t.Expires, _ = numericDate(c.Expires)
+	for _, check := range []struct {
+		name, saw string
+		err       error
+	}{
+		{CheckRead, t.Issuer, c.judgeIssuer()},
+		{CheckKey, t.KID, c.judgeKey(t.KID)},
+		{CheckAudience, strings.TrimSpace(string(c.Audience)), c.judgeAudience(self)},
+		{CheckReplay, t.JTI, c.judgeJTI()},
+		{CheckTime, t.Expires.Format(time.RFC3339), c.judgeTimes(now)},
+		{CheckDigest, "", c.judgeDigests()},
+	} {
+		if check.err != nil {
+			return fail(check.name, check.saw, check.err)
+		}
+		if check.name != CheckDigest {
+			trace(check.name, check.saw, nil)
+		}
+	}
 	if c.Digest != nil {
 		t.Digest = *c.Digest
 	}
@@ -92,26 +127,38 @@ func ParseToken(raw, self string, now time.Time) (Token, error) {
 // Verify checks the signature by the key that KID names.
 func (t Token) Verify(pub crypto.PublicKey) bool { return t.message.Verify(pub) }
 
-// judge checks all of the claims that need no key, in the order of section 4.3.3.
-func (c *claims) judge(kid, self string, now time.Time) error {
+func (c *claims) judgeIssuer() error {
 	if err := did.Check(c.Issuer); err != nil {
 		return fault.TokenInvalid.At("", "reason", "its issuer is no DID of a kind that is understood").Because(err)
 	}
 	if c.Subject != c.Issuer {
 		return invalid("its subject is not its issuer")
 	}
+	return nil
+}
+
+func (c *claims) judgeKey(kid string) error {
 	if fragment, ok := strings.CutPrefix(kid, c.Issuer+"#"); kid != "" && (!ok || fragment == "") {
 		return invalid("the key does not belong to the issuer")
 	}
+	return nil
+}
+
+func (c *claims) judgeAudience(self string) error {
 	if !c.onlyFor(self) {
 		return fault.TokenAudience.At("", "did", self)
 	}
+	return nil
+}
+
+func (c *claims) judgeJTI() error {
 	if c.JTI == "" || len(c.JTI) > maxJTI {
 		return invalid("its jti is missing or longer than 256 bytes")
 	}
-	if err := c.judgeTimes(now); err != nil {
-		return err
-	}
+	return nil
+}
+
+func (c *claims) judgeDigests() error {
 	for _, d := range []*string{c.Digest, c.Agreement} {
 		if d != nil && !validDigest(*d) {
 			return invalid("a digest in it is not of the form sha256:HEX")

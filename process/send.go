@@ -204,7 +204,8 @@ func (s *Sender) refused(ctx context.Context, j outbox.Job, l Letter, status int
 		}
 	case 403:
 		// A credential that does not count now counts no more in a moment.
-		if j.Attempts >= maxOther || strings.HasPrefix(code, "credential-") || strings.HasPrefix(code, "presentation-") {
+		lacks := (strings.HasPrefix(code, "credential-") || strings.HasPrefix(code, "presentation-")) && !fault.Passing(code)
+		if j.Attempts >= maxOther || lacks {
 			err = outbox.Permanent(err)
 		}
 	case 401, 408, 425, 429:

@@ -76,14 +76,12 @@ func (r *Room) Explain(ctx context.Context, p participant.ID, token string) ([]v
 
 func (r *Room) explainToken(ctx context.Context, self, token string, m jws.Message, trace func(vc.Step)) {
 	const place = "self-issued token"
-	t, err := dcp.ParseToken(token, self, r.c.Now())
+	t, err := dcp.TraceToken(token, self, r.c.Now(), func(name, saw string, err error) {
+		trace(vc.Step{Name: name, Place: place, Saw: saw, Err: err})
+	})
 	if err != nil {
-		trace(vc.Step{Name: vc.StepRead, Place: place, Saw: "kid " + m.Header.KID, Err: err})
 		return
 	}
-	trace(vc.Step{Name: vc.StepRead, Place: place, Saw: t.Issuer})
-	trace(vc.Step{Name: vc.StepAudience, Place: place, Saw: self})
-	trace(vc.Step{Name: vc.StepTime, Place: place, Saw: "until " + t.Expires.Format(time.RFC3339)})
 	pub, err := r.keys(ctx, t.Issuer, t.KID, did.Invocation)
 	trace(vc.Step{Name: vc.StepKey, Place: place, Saw: t.KID, Err: err})
 	if err != nil {
@@ -111,6 +109,9 @@ func (r *Room) explainStatus(ctx context.Context, l vc.StatusList, trace func(vc
 		err = fault.TokenSignature.At("", "kid", l.KID)
 	}
 	trace(vc.Step{Name: vc.StepSignature, Place: place, Err: err})
+	if err != nil {
+		return
+	}
 	if now := r.c.Now(); !l.Until.IsZero() && !l.Until.After(now) {
 		err = fault.TokenExpired.At("", "expired", l.Until.Format(time.RFC3339))
 	}

@@ -337,7 +337,7 @@ func FuzzList(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		raw, err := jws.Sign(crand.Reader, p.key, "kh-trust-list+jwt", "", b)
 		if err != nil {
-			t.Skip("it cannot be signed")
+			return // it cannot be signed
 		}
 		read, err := trust.OpenList(raw, p.name)
 		if err != nil {

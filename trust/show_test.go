@@ -98,7 +98,7 @@ func TestWhatDoesNotCount(t *testing.T) {
 			w.keys[authority] = was
 			w.shows(raw)
 		}, fault.CredentialSignature},
-		"issuer gone":       {func(w *world) { raw := w.accreditation(); delete(w.keys, authority); w.shows(raw) }, fault.CredentialSignature},
+		"issuer gone":       {func(w *world) { raw := w.accreditation(); delete(w.keys, authority); w.shows(raw) }, fault.CredentialIssuer},
 		"no answer in form": {func(w *world) { w.place("https://munich.example/cs/presentations/query", 200, `{"presentation":`) }, fault.PresentationUnreadable},
 		"answer too large": {func(w *world) {
 			w.place("https://munich.example/cs/presentations/query", 200, strings.Repeat(" ", 2<<20))

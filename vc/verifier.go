@@ -182,6 +182,9 @@ func (v *Verifier) signature(ctx context.Context, c Credential) error {
 			return keyErr
 		}
 		err = c.fault(fault.CredentialSignature, "reason", words(keyErr)).Because(keyErr)
+		if errors.Is(keyErr, fault.TokenIssuer) { // it may answer later
+			err = c.fault(fault.CredentialIssuer).Because(keyErr)
+		}
 	}
 	if v.step(StepKey, c.Type(), c.KID, err) != nil {
 		return err

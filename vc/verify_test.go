@@ -86,7 +86,7 @@ func TestCredentialsThatAreRefused(t *testing.T) {
 			"of an issuer that is nowhere": {func(t *testing.T, w *world, d *vc.Draft) {
 				d.Issuer = "did:web:nowhere.example"
 				w.keys[d.Issuer] = newKey(t, d.Issuer+"#1", jws.ES256)
-			}, fault.CredentialSignature},
+			}, fault.CredentialIssuer},
 			"signed by another for the issuer": {func(t *testing.T, w *world, d *vc.Draft) { w.keys[issuerDID] = w.keys[strangerDID] }, fault.CredentialSignature},
 			"signed by a stranger with the issuer's kid": {func(t *testing.T, w *world, d *vc.Draft) {
 				k := w.keys[strangerDID]

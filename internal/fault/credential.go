@@ -11,6 +11,9 @@ var (
 	CredentialSignature = Define("credential-signature", 403,
 		Words{"the {type} of {issuer} is not signed by a key of its issuer: {reason}", "{issuer} が発行した {type} は、発行者の鍵による署名と確認できません: {reason}"},
 		Words{"ask the issuer for a new one; its key must stand under assertionMethod in its DID document", "発行者に再発行を依頼してください。署名鍵は発行者の DID ドキュメントの assertionMethod に掲載されている必要があります"})
+	CredentialIssuer = Define("credential-issuer", 403,
+		Words{"the {type} of {issuer} cannot be checked now: the DID document of its issuer cannot be had", "{issuer} が発行した {type} を確認できません。発行者の DID ドキュメントを取得できません"},
+		Words{"try again once the issuer answers; check that its DID document is reachable from here", "発行者の DID ドキュメントがこのノードから取得できることを確認し、発行者が応答するようになってからもう一度お試しください"})
 	CredentialExpired = Define("credential-expired", 403,
 		Words{"the {type} of {issuer} expired at {at}", "{issuer} が発行した {type} の有効期限は {at} に切れています"},
 		Words{"ask the issuer for a new one", "発行者に再発行を依頼してください"})
@@ -91,4 +94,10 @@ func OfCredential(err error) bool {
 	}
 	k := Of(err).Kind
 	return strings.HasPrefix(k.Code, "credential-") || k == PresentationInvalid || k == PresentationUnreadable
+}
+
+// Passing tells whether what stands in the way of a credential, by its code, may
+// be over in a moment: somebody who has to be asked does not answer.
+func Passing(code string) bool {
+	return code == CredentialIssuer.Code || code == CredentialStatus.Code || code == PresentationUnreadable.Code
 }
