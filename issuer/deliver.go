@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"kakehashi/dcp"
+	"kakehashi/did"
 	"kakehashi/evidence"
 	"kakehashi/internal/fault"
 	"kakehashi/internal/ids"
@@ -58,11 +59,11 @@ func (r *Room) deliver(ctx context.Context, j outbox.Job) (func(store.Tx) error,
 	if err != nil {
 		return nil, fmt.Errorf("read request %s: %w", d.Request, err)
 	}
-	base, err := r.service(ctx, q.Holder)
+	base, err := r.c.Identity.Service(ctx, q.Holder, did.CredentialService)
 	if err != nil {
 		return nil, err
 	}
-	if err := r.client(p).Deliver(ctx, base, q.Holder, q.echo, m); err != nil {
+	if err := r.c.Identity.Claims(p, r.c.HTTP).Deliver(ctx, base, q.Holder, q.echo, m); err != nil {
 		var refused *dcp.Refusal
 		if errors.As(err, &refused) && refused.Final() {
 			return nil, outbox.Permanent(err)
@@ -160,7 +161,7 @@ type offering struct {
 // Offer tells a holder what it may ask for (DCP 1.0, section 6.6), by the ids of
 // types.
 func (r *Room) Offer(ctx context.Context, p participant.ID, holder string, types []string, reason string) error {
-	if _, err := r.service(ctx, holder); err != nil {
+	if _, err := r.c.Identity.Service(ctx, holder, did.CredentialService); err != nil {
 		return err
 	}
 	data, err := strictjson.Encode(offering{holder, types, reason})
@@ -200,11 +201,11 @@ func (r *Room) sendOffer(ctx context.Context, j outbox.Job) (func(store.Tx) erro
 			m.Credentials = append(m.Credentials, t.object(o.Reason))
 		}
 	}
-	base, err := r.service(ctx, o.Holder)
+	base, err := r.c.Identity.Service(ctx, o.Holder, did.CredentialService)
 	if err != nil {
 		return nil, err
 	}
-	if err := r.client(j.Participant).Offer(ctx, base, o.Holder, m); err != nil {
+	if err := r.c.Identity.Claims(j.Participant, r.c.HTTP).Offer(ctx, base, o.Holder, m); err != nil {
 		var refused *dcp.Refusal
 		if errors.As(err, &refused) && refused.Final() {
 			return nil, outbox.Permanent(err)

@@ -63,7 +63,7 @@ func (r *Room) Issue(ctx context.Context, p participant.ID, o Order) (Issued, st
 		return Issued{}, "", err
 	}
 	if o.HolderPid != "" {
-		if _, err := r.service(ctx, o.Holder); err != nil {
+		if _, err := r.c.Identity.Service(ctx, o.Holder, did.CredentialService); err != nil {
 			return Issued{}, "", err
 		}
 	}

@@ -37,17 +37,11 @@ var Schema = store.SchemaIn("issuer", schemaFiles)
 // Changed is the kind of the changes that tell of a request: its state, by its id.
 const Changed = "issuance"
 
-// Resolver gives DID documents; identity has one.
-type Resolver interface {
-	Resolve(ctx context.Context, name string) (did.Document, error)
-}
-
 // Config is what the room needs.
 type Config struct {
 	DB           store.DB
 	Participants *participant.Room
 	Identity     *identity.Room
-	Resolver     Resolver
 	Evidence     *evidence.Log
 	Outbox       *outbox.Queue
 	Watch        *watch.Hub
@@ -293,28 +287,4 @@ func (t Type) format() string {
 
 func (t Type) object(reason string) dcp.CredentialObject {
 	return dcp.CredentialObject{ID: t.ID, CredentialType: t.Type, Schema: t.Schema, OfferReason: reason, Bindings: []string{"did:web"}, Profile: t.Profile}
-}
-
-// client speaks for a participant.
-func (r *Room) client(p participant.ID) dcp.Client {
-	return dcp.Client{HTTP: r.c.HTTP, Authorize: func(ctx context.Context, audience, message string, body []byte, echo string) (string, error) {
-		use := identity.Use{Message: message, Echo: echo}
-		if body != nil {
-			use.Digest = evidence.Digest(body)
-		}
-		return r.c.Identity.Authorize(ctx, p, audience, use)
-	}}
-}
-
-// service finds the credential service of a holder.
-func (r *Room) service(ctx context.Context, holder string) (string, error) {
-	doc, err := r.c.Resolver.Resolve(ctx, holder)
-	if err != nil {
-		return "", err
-	}
-	base := doc.Endpoint(did.CredentialService)
-	if base == "" {
-		return "", fault.NoService.At(holder, "did", holder, "service", did.CredentialService)
-	}
-	return base, nil
 }

@@ -61,7 +61,7 @@ func newRoom(t *testing.T) (*issuer.Room, *participant.Room) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return issuer.Open(issuer.Config{DB: db, Participants: hosts, Identity: who, Resolver: documents{}, Evidence: log,
+	return issuer.Open(issuer.Config{DB: db, Participants: hosts, Identity: who, Evidence: log,
 		Outbox: outbox.New(outbox.Config{DB: db, Log: quiet}), Watch: watch.New(), Now: time.Now, Rand: rand.Reader, Log: quiet}), hosts
 }
 

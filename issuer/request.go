@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"kakehashi/dcp"
+	"kakehashi/did"
 	"kakehashi/evidence"
 	"kakehashi/identity"
 	"kakehashi/internal/fault"
@@ -42,7 +43,7 @@ func (r *Room) Receive(ctx context.Context, p participant.ID, caller identity.Ca
 	if err != nil {
 		return "", err
 	}
-	if _, err := r.service(ctx, caller.DID); err != nil {
+	if _, err := r.c.Identity.Service(ctx, caller.DID, did.CredentialService); err != nil {
 		return "", err
 	}
 	picks := positions(r.c.Rand, len(m.Credentials))

@@ -226,7 +226,7 @@ func (n *Node) openRooms(ctx context.Context) error {
 		}
 		log.WarnContext(ctx, "identity_template is set: anybody who reaches this node can be anybody", "template", s.IdentityTemplate)
 	}
-	if n.trust, err = trust.Open(ctx, trust.Config{DB: n.db, Participants: n.participants, Resolver: resolver, Evidence: n.evidence, Watch: hub,
+	if n.trust, err = trust.Open(ctx, trust.Config{DB: n.db, Participants: n.participants, Evidence: n.evidence, Watch: hub,
 		HTTP: way.HTTP(), Fresh: s.TrustFresh, Refresh: s.TrustRefresh, Now: now, Rand: rand.Reader, Log: log}); err != nil {
 		return err
 	}
@@ -239,12 +239,12 @@ func (n *Node) openRooms(ctx context.Context) error {
 		return err
 	}
 	n.trust.Bind(n.identity)
-	if n.wallet, err = wallet.Open(ctx, wallet.Config{DB: n.db, Participants: n.participants, Identity: n.identity, Resolver: resolver,
+	if n.wallet, err = wallet.Open(ctx, wallet.Config{DB: n.db, Participants: n.participants, Identity: n.identity,
 		Status: n.trust.Status, Schemas: n.trust.Schemas(), Strict: s.WalletStrict, Evidence: n.evidence, Outbox: n.outbox, Watch: hub, HTTP: way.HTTP(),
 		Now: now, Rand: rand.Reader, Log: log}); err != nil {
 		return err
 	}
-	issues := issuer.Open(issuer.Config{DB: n.db, Participants: n.participants, Identity: n.identity, Resolver: resolver, Evidence: n.evidence,
+	issues := issuer.Open(issuer.Config{DB: n.db, Participants: n.participants, Identity: n.identity, Evidence: n.evidence,
 		Outbox: n.outbox, Watch: hub, HTTP: way.HTTP(), Now: now, Rand: rand.Reader, Log: log})
 	keys := n.keyring(resolver, hub)
 	partners, err := partner.Open(partner.Config{DB: n.db, Watch: hub, HTTP: way.HTTP(), Resolver: resolver, Now: now, Log: log, Dev: s.Development})

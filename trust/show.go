@@ -156,13 +156,9 @@ func (r *Room) query(ctx context.Context, k key, types []string, token string) (
 	unreadable := func(reason string, cause error) error {
 		return fault.PresentationUnreadable.At("", "partner", k.counterparty, "reason", reason).Because(cause)
 	}
-	doc, err := r.c.Resolver.Resolve(ctx, k.counterparty)
+	base, err := r.identity.Service(ctx, k.counterparty, did.CredentialService)
 	if err != nil {
-		return nil, unreadable("its DID document cannot be had", err)
-	}
-	base := doc.Endpoint(did.CredentialService)
-	if base == "" {
-		return nil, unreadable("its DID document names no "+did.CredentialService, nil)
+		return nil, unreadable(told(err), err)
 	}
 	two := r.rule(k.p, k.counterparty).TwoParts
 	var scopes []dcp.Scope
@@ -173,10 +169,7 @@ func (r *Room) query(ctx context.Context, k key, types []string, token string) (
 		}
 		scopes = append(scopes, s)
 	}
-	client := dcp.Client{HTTP: r.c.HTTP, Authorize: func(ctx context.Context, audience, message string, body []byte, echo string) (string, error) {
-		return r.identity.Authorize(ctx, k.p, audience, identity.Use{Message: message, Digest: evidence.Digest(body), Echo: echo})
-	}}
-	raw, err := client.Query(ctx, base, k.counterparty, token, scopes)
+	raw, err := r.identity.Claims(k.p, r.c.HTTP).Query(ctx, base, k.counterparty, token, scopes)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, unreadable("it did not answer in time", err)

@@ -43,16 +43,10 @@ const (
 	settled = "trust-rules" // issuers, lists or rules are others
 )
 
-// Resolver gives DID documents; identity has one.
-type Resolver interface {
-	Resolve(ctx context.Context, name string) (did.Document, error)
-}
-
 // Config is what the room needs.
 type Config struct {
 	DB           store.DB
 	Participants *participant.Room
-	Resolver     Resolver
 	Evidence     *evidence.Log
 	Watch        *watch.Hub
 	HTTP         *http.Client // guarded

@@ -137,7 +137,7 @@ func newWorld(t testing.TB) *world {
 // open opens the room as another replica, or after a restart.
 func (w *world) open() *trust.Room {
 	w.Helper()
-	r, err := trust.Open(w.Context(), trust.Config{DB: w.db, Participants: w.hosts, Resolver: w, Evidence: w.log, Watch: w.hub,
+	r, err := trust.Open(w.Context(), trust.Config{DB: w.db, Participants: w.hosts, Evidence: w.log, Watch: w.hub,
 		HTTP: &http.Client{Transport: w}, Fresh: 5 * time.Minute, Refresh: time.Minute, Now: w.clock, Rand: rand.Reader, Log: slog.New(slog.DiscardHandler)})
 	w.ok(err)
 	who, err := identity.Open(identity.Config{DB: w.db, Participants: w.hosts, Resolver: w, Lenient: r.Lenient, Now: w.clock})

@@ -54,11 +54,11 @@ type asking struct {
 // Request asks an issuer for credentials, by the ids or types of its metadata
 // (DCP 1.0, section 6.4). They come later: see Requests.
 func (r *Room) Request(ctx context.Context, p participant.ID, issuer string, wanted []string) (Request, error) {
-	base, err := r.service(ctx, issuer)
+	base, err := r.c.Identity.Service(ctx, issuer, did.IssuerService)
 	if err != nil {
 		return Request{}, err
 	}
-	meta, err := r.client(p).Metadata(ctx, base, issuer)
+	meta, err := r.c.Identity.Claims(p, r.c.HTTP).Metadata(ctx, base, issuer)
 	if err != nil {
 		return Request{}, err
 	}
@@ -106,11 +106,11 @@ func (r *Room) sendRequest(ctx context.Context, j outbox.Job) (func(store.Tx) er
 	}); err != nil {
 		return nil, err
 	}
-	base, err := r.service(ctx, q.Issuer)
+	base, err := r.c.Identity.Service(ctx, q.Issuer, did.IssuerService)
 	if err != nil {
 		return nil, err
 	}
-	id, err := r.client(j.Participant).Request(ctx, base, q.Issuer, dcp.CredentialRequest{HolderPid: q.HolderPid, Credentials: q.Types})
+	id, err := r.c.Identity.Claims(j.Participant, r.c.HTTP).Request(ctx, base, q.Issuer, dcp.CredentialRequest{HolderPid: q.HolderPid, Credentials: q.Types})
 	if err != nil {
 		var refused *dcp.Refusal
 		if errors.As(err, &refused) && refused.Final() {
@@ -152,11 +152,11 @@ func (r *Room) AskStatus(ctx context.Context, p participant.ID, pid string) (str
 	if err != nil {
 		return "", err
 	}
-	base, err := r.service(ctx, q.Issuer)
+	base, err := r.c.Identity.Service(ctx, q.Issuer, did.IssuerService)
 	if err != nil {
 		return "", err
 	}
-	s, err := r.client(p).RequestStatus(ctx, base, q.Issuer, q.IssuerPid)
+	s, err := r.c.Identity.Claims(p, r.c.HTTP).RequestStatus(ctx, base, q.Issuer, q.IssuerPid)
 	return s.Status, err
 }
 
@@ -360,28 +360,4 @@ func (r *Room) Offers(ctx context.Context, p participant.ID) (out []Offer, err e
 		return rows.Err()
 	})
 	return out, err
-}
-
-// client speaks for a participant.
-func (r *Room) client(p participant.ID) dcp.Client {
-	return dcp.Client{HTTP: r.c.HTTP, Authorize: func(ctx context.Context, audience, message string, body []byte, echo string) (string, error) {
-		use := identity.Use{Message: message, Echo: echo}
-		if body != nil {
-			use.Digest = evidence.Digest(body)
-		}
-		return r.c.Identity.Authorize(ctx, p, audience, use)
-	}}
-}
-
-// service finds the issuer service of a DID.
-func (r *Room) service(ctx context.Context, issuer string) (string, error) {
-	doc, err := r.c.Resolver.Resolve(ctx, issuer)
-	if err != nil {
-		return "", err
-	}
-	base := doc.Endpoint(did.IssuerService)
-	if base == "" {
-		return "", fault.NoService.At(issuer, "did", issuer, "service", did.IssuerService)
-	}
-	return base, nil
 }

@@ -41,17 +41,11 @@ const (
 	shares  = "share"      // what is shared is another
 )
 
-// Resolver gives DID documents; identity has one.
-type Resolver interface {
-	Resolve(ctx context.Context, name string) (did.Document, error)
-}
-
 // Config is what the room needs.
 type Config struct {
 	DB           store.DB
 	Participants *participant.Room
 	Identity     *identity.Room
-	Resolver     Resolver
 	// Status and Schemas check what is delivered and imported.
 	Status  func(p participant.ID) vc.StatusLists
 	Schemas vc.Schemas

@@ -70,7 +70,7 @@ func newWallet(t *testing.T) (*wallet.Room, *participant.Room) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, err := wallet.Open(t.Context(), wallet.Config{DB: db, Participants: hosts, Identity: who, Resolver: documents{},
+	w, err := wallet.Open(t.Context(), wallet.Config{DB: db, Participants: hosts, Identity: who,
 		Status: func(participant.ID) vc.StatusLists { return noLists{} }, Schemas: vc.NewSchemas(nil, time.Now), Evidence: log,
 		Outbox: outbox.New(outbox.Config{DB: db, Log: quiet}), Watch: watch.New(), Now: time.Now, Rand: rand.Reader, Log: quiet})
 	if err != nil {
