@@ -8,6 +8,7 @@ import (
 
 	"kakehashi/client"
 	"kakehashi/dcp"
+	"kakehashi/internal/fault"
 	"kakehashi/issuer"
 	"kakehashi/participant"
 	"kakehashi/wallet"
@@ -39,9 +40,19 @@ func ownCredential(c wallet.Credential) client.ShownCredential {
 	return client.ShownCredential{Digest: c.Digest, ID: c.ID, Types: c.Types, Issuer: c.Issuer, HolderPid: c.HolderPid, Until: c.Until, At: c.Received}
 }
 
-func (s *server) walletCredentials(ctx context.Context, p participant.ID, _ *none) (client.Many[client.ShownCredential], error) {
+func (s *server) walletCredentials(ctx context.Context, p participant.ID, in *Lang) (client.Many[client.ShownCredential], error) {
 	all, err := s.Wallet.Credentials(ctx, p)
-	return each(all, ownCredential), err
+	if err != nil {
+		return client.Many[client.ShownCredential]{}, err
+	}
+	problems, err := s.Wallet.Problems(ctx, p)
+	return each(all, func(c wallet.Credential) client.ShownCredential {
+		out := ownCredential(c)
+		if why := problems[c.Digest]; why != nil {
+			out.Problem = fault.Of(why).What(in.in())
+		}
+		return out
+	}), err
 }
 
 func (s *server) importCredential(ctx context.Context, p participant.ID, in *Given[client.Text]) (client.ShownCredential, error) {

@@ -116,7 +116,7 @@ func (s *server) setTrustRule(ctx context.Context, p participant.ID, in *Given[c
 
 func (s *server) shownCredentials(_ context.Context, p participant.ID, in *Lang) (client.Many[client.ShownCredential], error) {
 	return each(s.Trust.Shown(p), func(c trust.Shown) client.ShownCredential {
-		out := client.ShownCredential{Counterparty: c.Counterparty, Digest: c.Digest(), ID: c.ID, Types: c.Types, Issuer: c.Issuer, Until: c.ValidUntil, At: c.At, Basis: c.Basis.String()}
+		out := client.ShownCredential{Counterparty: c.Counterparty, Digest: c.Digest(), ID: c.ID, Types: c.Types, Issuer: c.Issuer, Until: c.ValidUntil, At: c.At, Basis: c.Basis.In(in.in())}
 		if c.Err != nil {
 			out.Problem = fault.Of(c.Err).What(in.in())
 		}

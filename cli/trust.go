@@ -89,13 +89,22 @@ func (t trustShow) Run(ctx context.Context, c *Context) error {
 				out = append(out, s.Counterparty)
 			}
 		}
+		if len(out) == 0 {
+			return c.Text.T("trust.nobody")
+		}
 		return strings.Join(out, ", ")
+	}
+	state := func(x client.ShownCredential) string {
+		if x.Problem != "" {
+			return x.Problem
+		}
+		return c.Text.T("trust.good")
 	}
 	if err := c.Say(c.Text.T("trust.own")); err != nil {
 		return err
 	}
 	if err := rows(c, own.Items, c.Text.T("trust.own.empty"), func(x client.ShownCredential) []string {
-		return []string{kindOf(x.Types), x.Issuer, c.Text.T("trust.until", "day", dateOf(x.Until)), c.Text.T("trust.shared", "with", with(x.Types)), x.Digest}
+		return []string{kindOf(x.Types), x.Issuer, c.Text.T("trust.until", "day", dateOf(x.Until)), c.Text.T("trust.shared", "with", with(x.Types)), state(x), x.Digest}
 	}); err != nil {
 		return err
 	}
@@ -103,11 +112,7 @@ func (t trustShow) Run(ctx context.Context, c *Context) error {
 		return err
 	}
 	return rows(c, shown.Items, c.Text.T("trust.shown.empty"), func(x client.ShownCredential) []string {
-		state := x.Problem
-		if state == "" {
-			state = c.Text.T("trust.good")
-		}
-		return []string{x.Counterparty, kindOf(x.Types), x.Issuer, x.Basis, state}
+		return []string{x.Counterparty, kindOf(x.Types), x.Issuer, x.Basis, state(x)}
 	})
 }
 

@@ -62,6 +62,10 @@ func (s *portal) trust(v *visit) error {
 	if err != nil {
 		return err
 	}
+	problems, err := s.Wallet.Problems(ctx, p)
+	if err != nil {
+		return err
+	}
 	shares := s.Wallet.Shares(p)
 	for _, c := range own {
 		var with []string
@@ -75,10 +79,14 @@ func (s *portal) trust(v *visit) error {
 				}
 			}
 		}
-		data.Own = append(data.Own, credentialRow{Type: kindOf(c.Types), Issuer: c.Issuer, With: strings.Join(with, ", "), Until: c.Until})
+		row := credentialRow{Type: kindOf(c.Types), Issuer: c.Issuer, With: strings.Join(with, ", "), Until: c.Until}
+		if why := problems[c.Digest]; why != nil {
+			row.Problem = fault.Of(why).What(v.Lang())
+		}
+		data.Own = append(data.Own, row)
 	}
 	for _, c := range s.Trust.Shown(p) {
-		row := credentialRow{Counterparty: c.Counterparty, Type: c.Type(), Issuer: c.Issuer, Basis: c.Basis.String(), Until: c.ValidUntil}
+		row := credentialRow{Counterparty: c.Counterparty, Type: c.Type(), Issuer: c.Issuer, Basis: c.Basis.In(v.Lang()), Until: c.ValidUntil}
 		if c.Err != nil {
 			row.Problem = fault.Of(c.Err).What(v.Lang())
 		}

@@ -434,6 +434,9 @@ func (r *Room) readHeld(tx store.Tx, p participant.ID, into map[key][]held) erro
 	}
 	for _, w := range all {
 		raw, err := r.c.Evidence.BodyTx(tx, p, w.digest)
+		if errors.Is(err, fault.NotFound) {
+			continue // its body is no longer kept: it has to be shown again
+		}
 		if err != nil {
 			return fmt.Errorf("credential %s that is held: %w", w.digest, err)
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -296,18 +297,21 @@ func (v *Verifier) Presentation(ctx context.Context, raw, audience, holder strin
 	return out, nil
 }
 
-// String tells the basis in one line.
-func (b Basis) String() string {
-	switch b.Kind {
-	case "":
-		return ""
-	case "issuer":
-		return "trusted by name for " + b.Type
-	case "recognition":
-		return fmt.Sprintf("list %s version %d, %s: %s counts as %s", b.List, b.Version, b.Entry, b.Type, b.As)
-	}
-	return fmt.Sprintf("list %s version %d, %s: %s in %s", b.List, b.Version, b.Entry, b.Type, b.Region)
+// The bases in one line, by kind.
+var basisWords = map[string]fault.Words{
+	"issuer":      {EN: "trusted by name for {type}", JA: "{type} の発行者として個別に信頼"},
+	"list":        {EN: "list {list}, edition {version}: {type} in {region}", JA: "リスト {list} 第 {version} 版: {type}（{region}）"},
+	"recognition": {EN: "list {list}, edition {version}: {type} counts as {as}", JA: "リスト {list} 第 {version} 版: {type} を {as} として承認"},
 }
+
+// In tells the basis in one line of a language, "" for none.
+func (b Basis) In(lang string) string {
+	return strings.NewReplacer("{type}", b.Type, "{list}", b.List, "{version}", strconv.FormatInt(b.Version, 10), "{region}", b.Region, "{as}", b.As).
+		Replace(basisWords[b.Kind].In(lang))
+}
+
+// String is In for records.
+func (b Basis) String() string { return b.In("en") }
 
 // words is what people are told of an error: a fault's text, not its code.
 func words(err error) string {

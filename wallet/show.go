@@ -20,7 +20,8 @@ import (
 const (
 	accessLifetime       = 5 * time.Minute
 	presentationLifetime = 5 * time.Minute
-	maxReads             = 8 // of one access token
+	maxReads             = 8               // of one access token
+	ownCheck             = 3 * time.Second // for looking at our own credentials while a verifier waits
 )
 
 // AccessToken makes the token by which a counterparty may read what is shared
@@ -142,18 +143,37 @@ func (r *Room) candidates(ctx context.Context, p participant.ID, wanted func(Cre
 	if err != nil {
 		return nil, err
 	}
-	lists := r.c.Status(p)
+	ctx, cancel := context.WithTimeout(ctx, ownCheck)
+	defer cancel()
 	return slices.DeleteFunc(all, func(c vc.Credential) bool {
-		for _, e := range c.Statuses {
-			// A list that we cannot read is the verifier's to judge.
-			if l, err := lists.List(ctx, e, c.Issuer); err == nil {
-				if set, ok := l.Bits.Get(e.Index); ok && set && (e.Purpose == vc.Revocation || e.Purpose == vc.Suspension) {
-					return true
-				}
-			}
-		}
-		return false
+		err := r.verify(ctx, p, c, c.Issuer)
+		// Who cannot be asked now is the verifier's to ask.
+		return err != nil && ctx.Err() == nil && !fault.Passing(fault.Of(err).Kind.Code)
 	}), nil
+}
+
+// Problems tells of our own credentials, by their digests, why a verifier would
+// refuse them now; those that are good are left out.
+func (r *Room) Problems(ctx context.Context, p participant.ID) (map[string]error, error) {
+	own, err := r.Credentials(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]error{}
+	for _, c := range own {
+		raw, err := r.Raw(ctx, p, c.Digest)
+		if err != nil {
+			return nil, err
+		}
+		read, err := vc.ParseCredential(raw)
+		if err != nil {
+			return nil, err
+		}
+		if err := r.verify(ctx, p, read, c.Issuer); err != nil {
+			out[c.Digest] = err
+		}
+	}
+	return out, ctx.Err()
 }
 
 func covers(scopes []dcp.Scope, c Credential) bool {

@@ -331,7 +331,7 @@ func (r *run) done(kept bool) error {
 	}
 	tokyo, brussels := r.tokyo.config, r.brussels.config
 	if !kept {
-		if err := r.c.Say(r.c.Text.T("demo.again", "tokyo", tokyo, "brussels", brussels)); err != nil {
+		if err := r.c.Say(r.c.Text.T("demo.again", "tokyo", tokyo, "brussels", brussels, "japan", r.japan.config, "europe", r.europe.config)); err != nil {
 			return err
 		}
 	}
