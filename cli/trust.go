@@ -50,6 +50,17 @@ func rows[T any](c *Context, all []T, empty string, row func(T) []string) error 
 	return c.table(out, empty)
 }
 
+// said ends a command: what the node answered as JSON, and a line for people.
+func said(c *Context, answer any, err error, line string) error {
+	if err != nil {
+		return err
+	}
+	if err := c.Emit(answer); err != nil {
+		return err
+	}
+	return c.Say(line)
+}
+
 func dateOf(t time.Time) string {
 	if t.IsZero() {
 		return "-"
@@ -138,13 +149,7 @@ func (t trustRequest) Run(ctx context.Context, c *Context) error {
 		return err
 	}
 	q, err := node.RequestCredentials(ctx, client.WalletRequest{Issuer: t.Issuer, Types: t.Types})
-	if err != nil {
-		return err
-	}
-	if err := c.Emit(q); err != nil {
-		return err
-	}
-	return c.Say(c.Text.T("trust.requested", "issuer", t.Issuer, "id", q.HolderPid))
+	return said(c, q, err, c.Text.T("trust.requested", "issuer", t.Issuer, "id", q.HolderPid))
 }
 
 type trustImport struct {
@@ -179,13 +184,7 @@ func (t trustImport) Run(ctx context.Context, c *Context) error {
 		return err
 	}
 	got, err := node.ImportCredential(ctx, raw)
-	if err != nil {
-		return err
-	}
-	if err := c.Emit(got); err != nil {
-		return err
-	}
-	return c.Say(c.Text.T("trust.imported", "type", kindOf(got.Types), "issuer", got.Issuer))
+	return said(c, got, err, c.Text.T("trust.imported", "type", kindOf(got.Types), "issuer", got.Issuer))
 }
 
 type trustExpect struct {
@@ -201,13 +200,7 @@ func (t trustExpect) Run(ctx context.Context, c *Context) error {
 		return err
 	}
 	q, err := node.ExpectCredentials(ctx, client.WalletRequest{Issuer: t.Issuer, HolderPid: t.ID, Standing: t.Standing})
-	if err != nil {
-		return err
-	}
-	if err := c.Emit(q); err != nil {
-		return err
-	}
-	return c.Say(c.Text.T("trust.expected", "issuer", t.Issuer, "id", t.ID))
+	return said(c, q, err, c.Text.T("trust.expected", "issuer", t.Issuer, "id", t.ID))
 }
 
 type trustShare struct {
@@ -253,13 +246,7 @@ func (t trustAddIssuer) Run(ctx context.Context, c *Context) error {
 		return err
 	}
 	i, err := node.TrustIssuer(ctx, client.TrustedIssuer{DID: t.DID, Types: t.Type, Region: t.Region, UnsignedStatus: t.UnsignedStatus})
-	if err != nil {
-		return err
-	}
-	if err := c.Emit(i); err != nil {
-		return err
-	}
-	return c.Say(c.Text.T("trust.issuer.added", "did", t.DID, "types", strings.Join(t.Type, ", ")))
+	return said(c, i, err, c.Text.T("trust.issuer.added", "did", t.DID, "types", strings.Join(t.Type, ", ")))
 }
 
 type trustRemoveIssuer struct {

@@ -37,13 +37,7 @@ func (t trustDefine) Run(ctx context.Context, c *Context) error {
 	}
 	d, err := node.DefineType(ctx, client.IssuedType{ID: t.ID, Type: t.Type, Profile: t.Profile, Schema: t.Schema, Days: t.Days, Approval: t.Approval,
 		Claims: claims, Suspendable: t.Suspendable, Format: t.Format})
-	if err != nil {
-		return err
-	}
-	if err := c.Emit(d); err != nil {
-		return err
-	}
-	return c.Say(c.Text.T("trust.defined", "type", d.Type, "approval", d.Approval))
+	return said(c, d, err, c.Text.T("trust.defined", "type", d.Type, "approval", d.Approval))
 }
 
 type trustAttest struct {
@@ -63,13 +57,7 @@ func (t trustAttest) Run(ctx context.Context, c *Context) error {
 		return err
 	}
 	a, err := node.Attest(ctx, client.Attestation{Subject: t.Subject, Type: t.Type, Claims: claims})
-	if err != nil {
-		return err
-	}
-	if err := c.Emit(a); err != nil {
-		return err
-	}
-	return c.Say(c.Text.T("trust.attested", "type", t.Type, "subject", t.Subject))
+	return said(c, a, err, c.Text.T("trust.attested", "type", t.Type, "subject", t.Subject))
 }
 
 type trustRequests struct{ Reach }
