@@ -4,8 +4,9 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
+
+	"kakehashi/internal/etag"
 )
 
 const plainJSON = "application/json"
@@ -57,11 +58,9 @@ func (c *call) statusList(id string) {
 	h := c.w.Header()
 	h.Set("ETag", list.ETag)
 	h.Set("Cache-Control", "public, max-age="+strconv.Itoa(int(list.MaxAge/time.Second)))
-	for _, held := range c.r.Header.Values("If-None-Match") {
-		if strings.Contains(held, list.ETag) {
-			c.answer(http.StatusNotModified, "", nil)
-			return
-		}
+	if etag.Holds(c.r.Header.Values("If-None-Match"), list.ETag) {
+		c.answer(http.StatusNotModified, "", nil)
+		return
 	}
 	c.answer(http.StatusOK, list.MediaType, []byte(list.JWT))
 }

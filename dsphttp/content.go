@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	dsp "kakehashi/dsp/dsp2025"
+	"kakehashi/internal/etag"
 	"kakehashi/internal/strictjson"
 )
 
@@ -43,7 +44,7 @@ func (s *Server) writeTagged(c *call, m dsp.Message) {
 	h.Set("ETag", tag)
 	h.Set("Vary", "Accept-Encoding, Authorization")
 	h.Set("Cache-Control", "private, no-cache")
-	if holds(c.r.Header.Values("If-None-Match"), tag) {
+	if etag.Holds(c.r.Header.Values("If-None-Match"), tag) {
 		c.answer(s, http.StatusNotModified, nil)
 		return
 	}
@@ -94,19 +95,6 @@ func acceptsGzip(lines []string) bool {
 		}
 	}
 	return any
-}
-
-// holds reads If-None-Match (RFC 9110, 13.1.2), which compares weakly.
-func holds(lines []string, tag string) bool {
-	for _, line := range lines {
-		for item := range strings.SplitSeq(line, ",") {
-			item = strings.TrimSpace(item)
-			if item == "*" || strings.TrimPrefix(item, "W/") == tag {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // readBody reads an answer of at most limit bytes, compressed or not: the limit

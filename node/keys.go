@@ -71,8 +71,8 @@ func (k *keyring) Rotate(ctx context.Context, p participant.ID, alg string, keep
 	return old, fresh, nil
 }
 
-// share is what our tokens carry: nothing where another service shows the
-// participant's credentials, for its tokens come from there.
+// share is what our tokens carry. The wallet is opened after identity, which asks
+// this for each message.
 func (n *Node) share(ctx context.Context, p participant.ID, counterparty string) (string, error) {
 	return n.wallet.AccessToken(ctx, p, counterparty)
 }
